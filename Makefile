@@ -1,0 +1,60 @@
+# gossip: build, try out and check the whole suite. `make help` lists what there is.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+# The modules of go.work as package patterns. The examples drive real processes and measure them, so they
+# are tested after the others, not beside them.
+MODULES  := agent dnsserver lbsync terraform-provider
+PACKAGES := $(MODULES:%=./%/...)
+
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE = $(if $(shell command -v $${CC:-cc} 2>/dev/null),-race,)
+
+# Static, without paths of the machine that built it, and the same flags for each use, so that builds share
+# the compiler's cache.
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: build
+build: ## Build gossip, gossip-lbsync and terraform-provider-gossip into bin/ (the default)
+	$(GOBUILD) -o bin/ ./agent/cmd/gossip ./lbsync/cmd/gossip-lbsync
+	$(GOBUILD) -o bin/terraform-provider-gossip ./terraform-provider
+
+.PHONY: demo
+demo: build ## Three agents, DNS, HAProxy, Terraform and a failure, in under a minute (KEEP=1 leaves it running)
+	@.ci/deps demo
+	@go run -trimpath ./examples/demo -bin bin $(if $(KEEP),-keep)
+
+.PHONY: test
+test: build deps ## Run all tests, with the race detector if there is a C compiler
+	go test $(RACE) -timeout 20m $(PACKAGES)
+	GOSSIP_BIN=$(CURDIR)/bin go test -timeout 15m ./examples/...
+
+.PHONY: check
+check: ## gofmt, vet, lint, tidy modules, builds alone and for six platforms
+	@.ci/check
+
+.PHONY: lint
+lint: ## Only the linter, which is built on first use
+	@.ci/lint
+
+.PHONY: bench
+bench: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	@FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+.PHONY: deps
+deps: ## Install what tests and demo need from Debian, if it is missing
+	@.ci/deps test
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
