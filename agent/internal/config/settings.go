@@ -1,0 +1,220 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// kind is the type of a setting together with the rule by which a later layer meets an earlier one.
+type kind int
+
+const (
+	text     kind = iota // a string; wins when it is not empty
+	textSet              // a string; wins whenever it is given, even empty
+	integer              // a whole number; wins when it is not zero
+	duration             // a Go duration in quotes; wins when it is not zero
+	interval             // a Go duration in quotes; wins whenever it is given, even as 0s
+	onSwitch             // true turns on; false changes nothing
+	toggle               // the last one given wins
+	list                 // strings, added behind the earlier ones
+	table                // strings by key; each key wins on its own
+	ignored              // a bool that is read and forgotten
+)
+
+// setting describes one entry of Serf reference 3.2, or one of ours.
+type setting struct {
+	key   string // in files; nested ones as "mdns.interface"; "" if flags alone have it
+	flag  string // on the command line; "" if files alone have it
+	arg   string // what the help shows behind the flag; "" for switches
+	help  string // one line of help
+	kind  kind
+	field func(*Config) any // pointer to the field; nil for ignored
+	given func(*Config)     // runs when the setting was given; may be nil
+}
+
+// settings lists every setting, in the order of the help.
+var settings = []setting{
+	{key: "node_name", flag: "node", arg: "NAME", kind: text, field: func(c *Config) any { return &c.NodeName },
+		help: "name of this node, unique in the cluster (default: the host's name)"},
+	{key: "role", flag: "role", arg: "ROLE", kind: text, field: func(c *Config) any { return &c.Role },
+		help: "deprecated: use -tag role=ROLE"},
+	{key: "tags", flag: "tag", arg: "KEY=VALUE", kind: table, field: func(c *Config) any { return &c.Tags },
+		help: "tag of this node; may be repeated"},
+	{key: "tags_file", flag: "tags-file", arg: "FILE", kind: text, field: func(c *Config) any { return &c.TagsFile },
+		help: "keep tags that change at run time in FILE; not together with -tag"},
+	{key: "bind", flag: "bind", arg: "HOST[:PORT]", kind: text, field: func(c *Config) any { return &c.Bind },
+		help: "gossip address, UDP and TCP; also [::1]:7946 or a template such as '{{ GetPrivateIP }}' (default 0.0.0.0:7946)"},
+	{key: "interface", flag: "iface", arg: "NAME", kind: text, field: func(c *Config) any { return &c.Interface },
+		help: "network interface to bind, or to check -bind against; mDNS uses it too"},
+	{key: "advertise", flag: "advertise", arg: "HOST[:PORT]", kind: text, field: func(c *Config) any { return &c.Advertise },
+		help: "address told to other members, if not the bound one; may be a template"},
+	{key: "encrypt_key", flag: "encrypt", arg: "KEY", kind: text, field: func(c *Config) any { return (*string)(&c.EncryptKey) },
+		help: "gossip encryption key, base64 of 16, 24 or 32 bytes; make one with 'gossip keygen'"},
+	{key: "keyring_file", flag: "keyring-file", arg: "FILE", kind: text, field: func(c *Config) any { return &c.KeyringFile },
+		help: "file of gossip keys, kept up to date as keys change; not together with -encrypt"},
+	{key: "profile", flag: "profile", arg: "lan|wan|local", kind: text, field: func(c *Config) any { return &c.Profile },
+		help: "timing profile (default lan)"},
+	{key: "protocol", flag: "protocol", arg: "N", kind: integer, field: func(c *Config) any { return &c.Protocol },
+		help: "Serf protocol version to speak, 2 to 5 (default 5)"},
+	{key: "rpc_addr", flag: "rpc-addr", arg: "HOST:PORT", kind: text, field: func(c *Config) any { return &c.RPCAddr },
+		help: "address of the RPC listener; may be a template (default 127.0.0.1:7373)"},
+	{key: "rpc_auth", kind: text, field: func(c *Config) any { return (*string)(&c.RPCAuth) },
+		help: "token that RPC clients must show"},
+
+	{key: "dns_addr", flag: "dns-addr", arg: "HOST:PORT", kind: textSet, field: func(c *Config) any { return &c.DNSAddr },
+		given: func(c *Config) { c.DNSAddrSet = true },
+		help:  "address of the DNS server, UDP and TCP; '' turns it off (default 127.0.0.1:8600)"},
+	{key: "dns_zone", flag: "dns-zone", arg: "ZONE", kind: text, field: func(c *Config) any { return &c.DNSZone },
+		help: "DNS zone to answer for (default gossip.)"},
+	{key: "dns_node_ttl", flag: "dns-node-ttl", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.DNSNodeTTL },
+		help: "time to live of node addresses (default 5s)"},
+	{key: "dns_service_ttl", flag: "dns-service-ttl", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.DNSServiceTTL },
+		help: "time to live of answers about services and tags (default 0s)"},
+	{key: "dns_negative_ttl", flag: "dns-negative-ttl", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.DNSNegativeTTL },
+		help: "time to live of negative answers (default 2s)"},
+
+	{key: "event_handlers", flag: "event-handler", arg: "[FILTER=]CMD", kind: list, field: func(c *Config) any { return &c.EventHandlers },
+		help: "command to run on events, such as 'user:deploy=./deploy.sh'; may be repeated"},
+	{key: "handler_timeout", flag: "handler-timeout", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.HandlerTimeout },
+		help: "end handlers that run longer; 0s sets no limit (default 0s)"},
+	{key: "handler_concurrency", flag: "handler-concurrency", arg: "N", kind: integer, field: func(c *Config) any { return &c.HandlerConcurrency },
+		help: "handlers that may run at the same time; 0 means one process per handler (default 0)"},
+
+	{key: "start_join", flag: "join", arg: "ADDR", kind: list, field: func(c *Config) any { return &c.StartJoin },
+		help: "member to join at the start, which fails if none can be reached; may be repeated"},
+	{key: "retry_join", flag: "retry-join", arg: "ADDR", kind: list, field: func(c *Config) any { return &c.RetryJoin },
+		help: "member to join in the background until it succeeds; may be repeated"},
+	{key: "retry_interval", flag: "retry-interval", arg: "TIME", kind: duration, field: func(c *Config) any { return &c.RetryInterval },
+		help: "pause between attempts of -retry-join, at least 1s (default 30s)"},
+	{key: "retry_max_attempts", flag: "retry-max", arg: "N", kind: integer, field: func(c *Config) any { return &c.RetryMaxAttempts },
+		help: "end the agent after more failed attempts than this; 0 means never (default 0)"},
+	{key: "replay_on_join", flag: "replay", kind: onSwitch, field: func(c *Config) any { return &c.ReplayOnJoin },
+		help: "deliver past user events when joining"},
+
+	{key: "snapshot_path", flag: "snapshot", arg: "FILE", kind: text, field: func(c *Config) any { return &c.SnapshotPath },
+		help: "file that remembers members and event times, to rejoin after a restart"},
+	{key: "rejoin_after_leave", flag: "rejoin", kind: onSwitch, field: func(c *Config) any { return &c.RejoinAfterLeave },
+		help: "rejoin from the snapshot even after a graceful leave"},
+
+	{key: "discover", flag: "discover", arg: "NAME", kind: text, field: func(c *Config) any { return &c.Discover },
+		help: "find and join the members of this mDNS cluster name"},
+	{key: "mdns.interface", flag: "mdns-iface", arg: "NAME", kind: text, field: func(c *Config) any { return &c.MDNS.Interface },
+		help: "network interface for mDNS (default: that of -iface)"},
+	{key: "mdns.disable_ipv4", flag: "mdns-disable-ipv4", kind: onSwitch, field: func(c *Config) any { return &c.MDNS.DisableIPv4 },
+		help: "no mDNS over IPv4"},
+	{key: "mdns.disable_ipv6", flag: "mdns-disable-ipv6", kind: onSwitch, field: func(c *Config) any { return &c.MDNS.DisableIPv6 },
+		help: "no mDNS over IPv6"},
+
+	{key: "log_level", flag: "log-level", arg: "LEVEL", kind: text, field: func(c *Config) any { return &c.LogLevel },
+		help: "trace, debug, info, warn or err (default info)"},
+	{key: "log_format", flag: "log-format", arg: "text|json", kind: text, field: func(c *Config) any { return &c.LogFormat },
+		help: "form of log lines (default text)"},
+	{key: "enable_syslog", flag: "syslog", kind: onSwitch, field: func(c *Config) any { return &c.EnableSyslog },
+		help: "log to syslog too"},
+	{key: "syslog_facility", kind: text, field: func(c *Config) any { return &c.SyslogFacility },
+		help: "syslog facility (default LOCAL0)"},
+
+	{key: "broadcast_timeout", flag: "broadcast-timeout", arg: "TIME", kind: duration, field: func(c *Config) any { return &c.BroadcastTimeout },
+		help: "how long leave, force-leave and changes of tags wait to be sent, at least 1s (default 5s)"},
+	{key: "enable_compression", kind: toggle, field: func(c *Config) any { return &c.EnableCompression },
+		help: "compress gossip (default true)"},
+	{flag: "disable-compression", kind: toggle, field: func(c *Config) any { return (*inverse)(&c.EnableCompression) },
+		help: "do not compress gossip"},
+
+	{key: "leave_on_terminate", kind: onSwitch, field: func(c *Config) any { return &c.LeaveOnTerminate },
+		help: "leave gracefully on SIGTERM"},
+	{key: "skip_leave_on_interrupt", kind: onSwitch, field: func(c *Config) any { return &c.SkipLeaveOnInterrupt },
+		help: "do not leave gracefully on SIGINT"},
+	{key: "reconnect_interval", kind: duration, field: func(c *Config) any { return &c.ReconnectInterval },
+		help: "pause between attempts to reach failed members (default 30s)"},
+	{key: "reconnect_timeout", kind: duration, field: func(c *Config) any { return &c.ReconnectTimeout },
+		help: "how long failed members are remembered (default 24h)"},
+	{key: "tombstone_timeout", kind: duration, field: func(c *Config) any { return &c.TombstoneTimeout },
+		help: "how long members that left are remembered (default 24h)"},
+	{key: "disable_name_resolution", kind: onSwitch, field: func(c *Config) any { return &c.DisableNameResolution },
+		help: "no vote about two members of the same name"},
+	{key: "query_size_limit", kind: integer, field: func(c *Config) any { return &c.QuerySizeLimit },
+		help: "bytes of an encoded query (default 1024)"},
+	{key: "query_response_size_limit", kind: integer, field: func(c *Config) any { return &c.QueryResponseSizeLimit },
+		help: "bytes of an encoded answer to a query (default 1024)"},
+	{key: "user_event_size_limit", kind: integer, field: func(c *Config) any { return &c.UserEventSizeLimit },
+		help: "bytes of a user event, at most 9216 (default 512)"},
+	{key: "statsite_addr", kind: text, field: func(c *Config) any { return &c.StatsiteAddr },
+		help: "statsite server for metrics, HOST:PORT"},
+	{key: "statsd_addr", kind: text, field: func(c *Config) any { return &c.StatsdAddr },
+		help: "statsd server for metrics, HOST:PORT"},
+	{key: "disable_coordinates", kind: onSwitch, field: func(c *Config) any { return &c.DisableCoordinates },
+		help: "no network coordinates"},
+	{key: "validate_node_names", kind: onSwitch, field: func(c *Config) any { return &c.ValidateNodeNames },
+		help: "refuse node names with characters that DNS names cannot have"},
+	{key: "MsgpackUseNewTimeFormat", kind: ignored,
+		help: "accepted because Serf has it; changes nothing, as no message holds a time"},
+}
+
+// inverse is a bool that is set to the opposite of what is given.
+type inverse bool
+
+// set lays a value of the right Go type over the setting: string, int, time.Duration, bool, []string or
+// map[string]string.
+func (s *setting) set(c *Config, v any) {
+	if s.given != nil {
+		s.given(c)
+	}
+	if s.kind == ignored {
+		return
+	}
+	switch field := s.field(c).(type) {
+	case *string:
+		if v := v.(string); v != "" || s.kind == textSet {
+			*field = v
+		}
+	case *int:
+		if v := v.(int); v != 0 {
+			*field = v
+		}
+	case *time.Duration:
+		if v := v.(time.Duration); v != 0 || s.kind == interval {
+			*field = v
+		}
+	case *bool:
+		if v := v.(bool); v || s.kind == toggle {
+			*field = v
+		}
+	case *inverse:
+		*field = inverse(!v.(bool))
+	case *[]string:
+		*field = slices.Concat(*field, v.([]string))
+	case *map[string]string:
+		merged := maps.Clone(*field)
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		maps.Copy(merged, v.(map[string]string))
+		*field = merged
+	default:
+		panic(fmt.Sprintf("config: setting %s%s has a field of type %T", s.key, s.flag, field))
+	}
+}
+
+// find returns the setting of a file key, whatever its case.
+func find(key string) (*setting, bool) {
+	for i := range settings {
+		if settings[i].key != "" && strings.EqualFold(settings[i].key, key) {
+			return &settings[i], true
+		}
+	}
+	return nil, false
+}
+
+// isGroup tells whether key is the first half of keys such as "mdns.interface".
+func isGroup(key string) bool {
+	for i := range settings {
+		if group, _, ok := strings.Cut(settings[i].key, "."); ok && strings.EqualFold(group, key) {
+			return true
+		}
+	}
+	return false
+}
