@@ -167,6 +167,13 @@ type CoordinateResponse struct {
 	Ok    bool
 }
 
+// Event is a record of an event stream: one of *MemberEventRecord, *UserEventRecord, *QueryEventRecord or, on
+// streams that asked for them, *RevisionRecord and *DroppedRecord. More kinds may come; ignore the unknown.
+type Event interface {
+	// EventType is the record's Event field: "member-join", "user", "query", ...
+	EventType() string
+}
+
 // MemberEventRecord is a stream record for a member event.
 type MemberEventRecord struct {
 	Event   string
@@ -190,6 +197,44 @@ type QueryEventRecord struct {
 	Name    string
 	Payload []byte
 }
+
+// Extensions of the stream filter that stock Serf does not know and refuses with ErrInvalidFilter. They stand in
+// the filter's comma-separated list beside Serf's own.
+const (
+	// FilterRevision asks for a RevisionRecord after each change of the agent's member list.
+	FilterRevision = "x-gossip-revision"
+	// FilterDropped asks for a DroppedRecord when the agent had to drop events of this stream.
+	FilterDropped = "x-gossip-dropped"
+)
+
+// RevisionRecord tells that the agent's member list changed and now has this revision; its Event is FilterRevision.
+// It is level-triggered: a reader that is slow is told the newest revision only.
+type RevisionRecord struct {
+	Event    string
+	Revision uint64
+}
+
+// DroppedRecord tells that Dropped events were lost at this place of the stream because the reader was too slow;
+// its Event is FilterDropped. What the stream was used to follow must be read anew.
+type DroppedRecord struct {
+	Dropped uint64
+	Event   string
+}
+
+// EventType returns r.Event.
+func (r *MemberEventRecord) EventType() string { return r.Event }
+
+// EventType returns r.Event.
+func (r *UserEventRecord) EventType() string { return r.Event }
+
+// EventType returns r.Event.
+func (r *QueryEventRecord) EventType() string { return r.Event }
+
+// EventType returns r.Event.
+func (r *RevisionRecord) EventType() string { return r.Event }
+
+// EventType returns r.Event.
+func (r *DroppedRecord) EventType() string { return r.Event }
 
 // LogRecord is a monitor record: one line of the agent's log.
 type LogRecord struct{ Log string }

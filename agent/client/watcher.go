@@ -1,0 +1,229 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+)
+
+// The defaults of WatcherConfig.
+const (
+	DefaultResync     = 30 * time.Second
+	DefaultMinBackoff = 200 * time.Millisecond
+	DefaultMaxBackoff = 10 * time.Second
+)
+
+// maxPause bounds how long a Watcher rests between two lists of members. It rests as long as a list takes, so that
+// following a large cluster in turmoil costs the agent half of one connection's time at most.
+const maxPause = time.Second
+
+// memberEvents is what a Watcher subscribes to at an agent that does not know api.FilterRevision.
+const memberEvents = "member-join,member-leave,member-failed,member-update,member-reap"
+
+// WatcherConfig configures a Watcher. The zero value follows the agent at api.DefaultAddr.
+type WatcherConfig struct {
+	Client Config
+	// Resync is how often the members are listed even if no event came; 0 means DefaultResync. It bounds how long an
+	// agent that no longer answers goes unnoticed, too.
+	Resync time.Duration
+	// MinBackoff and MaxBackoff bound the pause before the next attempt to connect, which doubles with each failure
+	// and is shortened by up to a half at random. 0 means the defaults.
+	MinBackoff, MaxBackoff time.Duration
+	// Logger gets a line for each connection that comes and goes. Optional.
+	Logger *slog.Logger
+}
+
+// View is what a Watcher knows at one moment. It is immutable: nobody may modify Members or what is in there.
+type View struct {
+	// Members are those of the last list, of every status and sorted by name. While Connected is false they are
+	// what was true last; before the first list they are nil.
+	Members []api.Member
+	// Connected tells that a connection is up and Members were listed on it.
+	Connected bool
+	Since     time.Time // when this connection was made, or the last one was lost
+	Updated   time.Time // when Members were listed; zero before the first list
+	Err       error     // while not connected: why, if an attempt was made
+	// Rev counts the views of this Watcher. A list that brings nothing new moves Updated but not Rev.
+	Rev uint64
+}
+
+// Watcher follows the member list of one agent: it lists members, listens for changes, lists again, and connects anew
+// when the connection is gone. The list is the truth and events only make it hurry, so that a lost or late event
+// costs time and never correctness. A gossip agent's changes show at once, a stock Serf agent's after the second or
+// more for which it holds back member events.
+type Watcher struct {
+	cfg WatcherConfig
+
+	mu      sync.Mutex
+	running bool
+	view    View
+	changed chan struct{} // closed when view is replaced by one of a higher Rev
+}
+
+// NewWatcher returns a Watcher that does nothing before Run.
+func NewWatcher(cfg WatcherConfig) *Watcher {
+	if cfg.Resync <= 0 {
+		cfg.Resync = DefaultResync
+	}
+	if cfg.MinBackoff <= 0 {
+		cfg.MinBackoff = DefaultMinBackoff
+	}
+	if cfg.MaxBackoff <= 0 {
+		cfg.MaxBackoff = DefaultMaxBackoff
+	}
+	cfg.MaxBackoff = max(cfg.MaxBackoff, cfg.MinBackoff)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Watcher{cfg: cfg, changed: make(chan struct{})}
+}
+
+// Watch returns the newest view and a channel that is closed when one of a higher Rev exists.
+func (w *Watcher) Watch() (View, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.view, w.changed
+}
+
+// Run follows the agent until ctx ends and returns ctx's error. All goroutines of the Watcher live within it. It can
+// be called once only.
+func (w *Watcher) Run(ctx context.Context) error {
+	w.mu.Lock()
+	again := w.running
+	w.running = true
+	w.mu.Unlock()
+	if again {
+		return errors.New("client: the watcher runs already, or did")
+	}
+	backoff := w.cfg.MinBackoff
+	for {
+		listed, err := w.follow(ctx)
+		if ctx.Err() != nil {
+			w.disconnected(ctx.Err())
+			return ctx.Err()
+		}
+		w.disconnected(err)
+		if listed {
+			backoff = w.cfg.MinBackoff
+		}
+		pause := backoff - rand.N(backoff/2+1)
+		w.cfg.Logger.Warn("not connected to the agent", "addr", w.cfg.Client.Addr, "error", err, "retry_in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		backoff = min(2*backoff, w.cfg.MaxBackoff)
+	}
+}
+
+// follow connects and publishes views until the connection fails or ctx ends. listed tells that there was one.
+func (w *Watcher) follow(ctx context.Context) (listed bool, err error) {
+	c, err := Dial(ctx, w.cfg.Client)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = c.Close() }() // it never fails
+	// Subscribing comes first: whatever happens after the list is then told.
+	events, err := subscribeMembers(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	since := time.Now()
+	resync := time.NewTimer(w.cfg.Resync)
+	defer resync.Stop()
+	for {
+		start := time.Now()
+		members, err := c.Members(ctx)
+		if err != nil {
+			return listed, err
+		}
+		if !listed {
+			w.cfg.Logger.Info("connected to the agent", "addr", w.cfg.Client.Addr, "members", len(members))
+		}
+		listed = true
+		w.publish(members, since)
+
+		resync.Reset(w.cfg.Resync)
+		select {
+		case <-time.After(min(time.Since(start), maxPause)):
+		case <-ctx.Done():
+			return listed, ctx.Err()
+		}
+		select {
+		case _, ok := <-events.C():
+			if !ok {
+				return listed, events.Err()
+			}
+			if err := drain(events); err != nil {
+				return listed, err
+			}
+		case <-resync.C:
+		case <-ctx.Done():
+			return listed, ctx.Err()
+		}
+	}
+}
+
+// subscribeMembers asks for revisions, or at stock Serf for member events.
+func subscribeMembers(ctx context.Context, c *Client) (*EventStream, error) {
+	events, err := c.Stream(ctx, api.FilterRevision)
+	if errors.Is(err, api.ErrInvalidFilter) {
+		return c.Stream(ctx, memberEvents)
+	}
+	return events, err
+}
+
+// drain takes what waits in the stream: one list answers all of it.
+func drain(events *EventStream) error {
+	for {
+		select {
+		case _, ok := <-events.C():
+			if !ok {
+				return events.Err()
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+func (w *Watcher) publish(members []api.Member, since time.Time) {
+	slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Rev: w.view.Rev}
+	if w.view.Connected && reflect.DeepEqual(w.view.Members, members) {
+		next.Members = w.view.Members // readers may compare by identity
+		w.view = next
+		return
+	}
+	w.replace(next)
+}
+
+// disconnected keeps the members and tells why there are no newer ones.
+func (w *Watcher) disconnected(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := w.view
+	if next.Connected {
+		next.Since = time.Now()
+	}
+	next.Connected, next.Err = false, err
+	w.replace(next)
+}
+
+// replace makes next the newest view and wakes the readers. The caller holds mu.
+func (w *Watcher) replace(next View) {
+	next.Rev = w.view.Rev + 1
+	w.view = next
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
