@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-// LogLevels are the levels as Complete leaves them, from the most to the least talkative.
-var LogLevels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERR"}
+	"github.com/seed-645ce708/gossip/agent/internal/handler"
+	"github.com/seed-645ce708/gossip/agent/internal/logs"
+)
 
 // ErrKeySize refuses an encryption key that does not fit AES-128, AES-192 or AES-256. It never shows the key.
 var ErrKeySize = errors.New("key size must be 16, 24 or 32 bytes")
@@ -73,14 +73,14 @@ func (c *Config) Complete() (warnings []string, err error) {
 	return warnings, c.validate()
 }
 
-// ParseLogLevel returns the one spelling of a level, as in LogLevels, for any case of it, and for "ERROR".
+// ParseLogLevel returns the one spelling of a level, as logs.LevelNames has it, for any case of it, and for "ERROR".
 func ParseLogLevel(level string) (string, error) {
 	l := strings.ToUpper(level)
 	if l == "ERROR" {
 		l = "ERR"
 	}
-	if !slices.Contains(LogLevels, l) {
-		return "", fmt.Errorf("invalid log level: %s. Valid log levels are: %v", l, LogLevels)
+	if !slices.Contains(logs.LevelNames(), l) {
+		return "", fmt.Errorf("invalid log level: %s. Valid log levels are: %v", l, logs.LevelNames())
 	}
 	return l, nil
 }
@@ -132,10 +132,8 @@ func (c *Config) validate() error {
 	if c.LogFormat != LogText && c.LogFormat != LogJSON {
 		return fmt.Errorf("invalid log format: %s (one of text, json)", c.LogFormat)
 	}
-	for _, spec := range c.EventHandlers {
-		if err := CheckHandler(spec); err != nil {
-			return err
-		}
+	if _, err := handler.ParseAll(c.EventHandlers); err != nil {
+		return err
 	}
 	if c.MDNS.Interface != "" {
 		if c.Discover == "" {

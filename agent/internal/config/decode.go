@@ -3,8 +3,10 @@ package config
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // entry is one key of a file with its value in generic form: nil, bool, float64, string, []any or
@@ -29,6 +31,9 @@ func apply(c *Config, entries []entry) error {
 	next := c.Clone()
 	seen := map[string]bool{}
 	for _, e := range flatten(entries) {
+		if !isPlain(e.key) {
+			e.key = strconv.Quote(e.key) // so that an error stays on one line; no setting is called so
+		}
 		s, ok := find(e.key)
 		if !ok {
 			return &entryError{e.line, fmt.Errorf("invalid keys: %s (no such setting)", e.key)}
@@ -125,7 +130,7 @@ func (s *setting) convert(e entry) (any, error) {
 		v := make(map[string]string, len(items))
 		for _, key := range sortedKeys(items) {
 			if v[key], ok = items[key].(string); !ok {
-				return nil, fmt.Errorf("'%s[%s]' expected a string, got %s", e.key, key, describe(items[key]))
+				return nil, fmt.Errorf("'%s[%s]' expected a string, got %s", e.key, strings.Trim(strconv.Quote(key), `"`), describe(items[key]))
 			}
 		}
 		return v, nil
@@ -150,4 +155,8 @@ func describe(v any) string {
 		return "an object"
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", v), "*")
+}
+
+func isPlain(key string) bool {
+	return !strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -1,0 +1,409 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// keyCase is one setting in each of its forms. An empty form means that it does not have it.
+type keyCase struct {
+	json, hcl string
+	flags     []string
+	want      func(*Config) // changes Default into what is wanted
+}
+
+var keyCases = map[string]keyCase{
+	"node_name":    {`"n1"`, `"n1"`, []string{"-node", "n1"}, func(c *Config) { c.NodeName = "n1" }},
+	"role":         {`"web"`, `"web"`, []string{"-role=web"}, func(c *Config) { c.Role = "web" }},
+	"tags":         {`{"a":"1","b":"x=y"}`, `{a = "1", "b" = "x=y"}`, []string{"-tag", "a=1", "-tag", "b=x=y"}, func(c *Config) { c.Tags = map[string]string{"a": "1", "b": "x=y"} }},
+	"tags_file":    {`"t"`, `"t"`, []string{"-tags-file", "t"}, func(c *Config) { c.TagsFile = "t" }},
+	"bind":         {`"127.0.0.1:1"`, `"127.0.0.1:1"`, []string{"-bind", "127.0.0.1:1"}, func(c *Config) { c.Bind = "127.0.0.1:1" }},
+	"interface":    {`"eth0"`, `"eth0"`, []string{"-iface", "eth0"}, func(c *Config) { c.Interface = "eth0" }},
+	"advertise":    {`"10.0.0.1"`, `"10.0.0.1"`, []string{"-advertise", "10.0.0.1"}, func(c *Config) { c.Advertise = "10.0.0.1" }},
+	"encrypt_key":  {`"k"`, `"k"`, []string{"-encrypt", "k"}, func(c *Config) { c.EncryptKey = "k" }},
+	"keyring_file": {`"k"`, `"k"`, []string{"-keyring-file", "k"}, func(c *Config) { c.KeyringFile = "k" }},
+	"profile":      {`"wan"`, `"wan"`, []string{"-profile", "wan"}, func(c *Config) { c.Profile = "wan" }},
+	"protocol":     {`4`, `4`, []string{"-protocol", "4"}, func(c *Config) { c.Protocol = 4 }},
+	"rpc_addr":     {`"a:1"`, `"a:1"`, []string{"-rpc-addr", "a:1"}, func(c *Config) { c.RPCAddr = "a:1" }},
+	"rpc_auth":     {`"s"`, `"s"`, nil, func(c *Config) { c.RPCAuth = "s" }},
+	"dns_addr":     {`"127.0.0.1:53"`, `"127.0.0.1:53"`, []string{"-dns-addr", "127.0.0.1:53"}, func(c *Config) { c.DNSAddr, c.DNSAddrSet = "127.0.0.1:53", true }},
+	"dns_zone":     {`"z."`, `"z."`, []string{"-dns-zone", "z."}, func(c *Config) { c.DNSZone = "z." }},
+	"dns_node_ttl": {`"0s"`, `"0s"`, []string{"-dns-node-ttl", "0s"}, func(c *Config) { c.DNSNodeTTL = 0 }},
+	"dns_service_ttl": {`"7s"`, `"7s"`, []string{"-dns-service-ttl", "7s"},
+		func(c *Config) { c.DNSServiceTTL = 7 * time.Second }},
+	"dns_negative_ttl": {`"9s"`, `"9s"`, []string{"-dns-negative-ttl", "9s"},
+		func(c *Config) { c.DNSNegativeTTL = 9 * time.Second }},
+	"event_handlers": {`["a.sh","user:x=b.sh"]`, `["a.sh", "user:x=b.sh"]`, []string{"-event-handler", "a.sh", "-event-handler", "user:x=b.sh"},
+		func(c *Config) { c.EventHandlers = []string{"a.sh", "user:x=b.sh"} }},
+	"handler_timeout":     {`"3m"`, `"3m"`, []string{"-handler-timeout", "3m"}, func(c *Config) { c.HandlerTimeout = 3 * time.Minute }},
+	"handler_concurrency": {`3`, `3`, []string{"-handler-concurrency", "3"}, func(c *Config) { c.HandlerConcurrency = 3 }},
+	"start_join":          {`["a","b"]`, `["a", "b"]`, []string{"-join", "a", "-join", "b"}, func(c *Config) { c.StartJoin = []string{"a", "b"} }},
+	"replay_on_join":      {`true`, `true`, []string{"-replay"}, func(c *Config) { c.ReplayOnJoin = true }},
+	"retry_join":          {`["a"]`, `["a"]`, []string{"-retry-join", "a"}, func(c *Config) { c.RetryJoin = []string{"a"} }},
+	"retry_interval":      {`"2m"`, `"2m"`, []string{"-retry-interval", "2m"}, func(c *Config) { c.RetryInterval = 2 * time.Minute }},
+	"retry_max_attempts":  {`6.9`, `6.9`, []string{"-retry-max", "6"}, func(c *Config) { c.RetryMaxAttempts = 6 }},
+	"snapshot_path":       {`"s"`, `"s"`, []string{"-snapshot", "s"}, func(c *Config) { c.SnapshotPath = "s" }},
+	"rejoin_after_leave":  {`true`, `true`, []string{"-rejoin"}, func(c *Config) { c.RejoinAfterLeave = true }},
+	"discover":            {`"d"`, `"d"`, []string{"-discover", "d"}, func(c *Config) { c.Discover = "d" }},
+	"mdns.interface":      {`"eth1"`, `"eth1"`, []string{"-mdns-iface", "eth1"}, func(c *Config) { c.MDNS.Interface = "eth1" }},
+	"mdns.disable_ipv4":   {`true`, `true`, []string{"-mdns-disable-ipv4"}, func(c *Config) { c.MDNS.DisableIPv4 = true }},
+	"mdns.disable_ipv6":   {`true`, `true`, []string{"-mdns-disable-ipv6"}, func(c *Config) { c.MDNS.DisableIPv6 = true }},
+	"enable_syslog":       {`true`, `true`, []string{"-syslog"}, func(c *Config) { c.EnableSyslog = true }},
+	"syslog_facility":     {`"LOCAL3"`, `"LOCAL3"`, nil, func(c *Config) { c.SyslogFacility = "LOCAL3" }},
+	"broadcast_timeout":   {`"9s"`, `"9s"`, []string{"-broadcast-timeout", "9s"}, func(c *Config) { c.BroadcastTimeout = 9 * time.Second }},
+	"log_level":           {`"debug"`, `"debug"`, []string{"-log-level", "debug"}, func(c *Config) { c.LogLevel = "debug" }},
+	"log_format":          {`"json"`, `"json"`, []string{"-log-format", "json"}, func(c *Config) { c.LogFormat = "json" }},
+	"leave_on_terminate":  {`true`, `true`, nil, func(c *Config) { c.LeaveOnTerminate = true }},
+	"skip_leave_on_interrupt": {`true`, `true`, nil,
+		func(c *Config) { c.SkipLeaveOnInterrupt = true }},
+	"reconnect_interval":      {`"1s"`, `"1s"`, nil, func(c *Config) { c.ReconnectInterval = time.Second }},
+	"reconnect_timeout":       {`"1h"`, `"1h"`, nil, func(c *Config) { c.ReconnectTimeout = time.Hour }},
+	"tombstone_timeout":       {`"1h"`, `"1h"`, nil, func(c *Config) { c.TombstoneTimeout = time.Hour }},
+	"disable_name_resolution": {`true`, `true`, nil, func(c *Config) { c.DisableNameResolution = true }},
+	"query_size_limit":        {`10`, `10`, nil, func(c *Config) { c.QuerySizeLimit = 10 }},
+	"query_response_size_limit": {`10`, `10`, nil,
+		func(c *Config) { c.QueryResponseSizeLimit = 10 }},
+	"user_event_size_limit":   {`10`, `10`, nil, func(c *Config) { c.UserEventSizeLimit = 10 }},
+	"statsite_addr":           {`"a:1"`, `"a:1"`, nil, func(c *Config) { c.StatsiteAddr = "a:1" }},
+	"statsd_addr":             {`"a:1"`, `"a:1"`, nil, func(c *Config) { c.StatsdAddr = "a:1" }},
+	"disable_coordinates":     {`true`, `true`, nil, func(c *Config) { c.DisableCoordinates = true }},
+	"validate_node_names":     {`true`, `true`, nil, func(c *Config) { c.ValidateNodeNames = true }},
+	"enable_compression":      {`false`, `false`, []string{"-disable-compression"}, func(c *Config) { c.EnableCompression = false }},
+	"MsgpackUseNewTimeFormat": {`true`, `true`, nil, func(*Config) {}},
+}
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// parse runs a command line through a flag set as the agent command does.
+func parse(args ...string) (Config, error) {
+	fs := flag.NewFlagSet("agent", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	src := Flags(fs)
+	if err := fs.Parse(args); err != nil {
+		return Config{}, err
+	}
+	return src.Load()
+}
+
+// TestEverySetting gives each key in JSON, in HCL, in another case, and as a flag.
+func TestEverySetting(t *testing.T) {
+	t.Parallel()
+	for _, s := range settings {
+		if s.key != "" && keyCases[s.key].want == nil {
+			t.Errorf("setting %q has no test case", s.key)
+		}
+		if s.help == "" || strings.Contains(s.help, "\n") {
+			t.Errorf("setting %q wants one line of help", s.key)
+		}
+	}
+	for key, tc := range keyCases {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			want := Default()
+			tc.want(&want)
+			check := func(form string, got Config, err error) {
+				t.Helper()
+				if err != nil {
+					t.Errorf("%s: %v", form, err)
+				} else if !reflect.DeepEqual(got, want) {
+					t.Errorf("%s:\n got %+v\nwant %+v", form, got, want)
+				}
+			}
+			group, name, nested := strings.Cut(key, ".")
+			json, hcl := fmt.Sprintf(`{%q: %s}`, key, tc.json), key+" = "+tc.hcl
+			if nested {
+				json, hcl = fmt.Sprintf(`{%q: {%q: %s}}`, group, name, tc.json), group+" {\n"+name+" = "+tc.hcl+"\n}"
+			}
+			for form, file := range map[string]string{
+				"json":            write(t, "c.json", json),
+				"json, odd case":  write(t, "c.json", strings.Replace(json, key, strings.ToUpper(key), 1)),
+				"json, then text": write(t, "c.json", json+"\ntrailing rubbish"),
+				"hcl":             write(t, "c.hcl", hcl),
+			} {
+				got := Default()
+				err := Load(&got, file)
+				check(form, got, err)
+			}
+			if tc.flags != nil {
+				got, err := parse(tc.flags...)
+				check("flag", got, err)
+			}
+			if s, _ := find(key); (s.flag == "") != (tc.flags == nil) && key != "enable_compression" {
+				t.Errorf("the table of settings and that of the test do not agree about a flag")
+			}
+		})
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	first := write(t, "a.json", `{
+		"node_name": "one", "bind": "1.1.1.1", "protocol": 3, "retry_interval": "40s", "replay_on_join": true,
+		"tags": {"a": "1", "b": "1"}, "start_join": ["x"], "retry_join": ["x"], "event_handlers": ["x"],
+		"enable_compression": false, "dns_addr": "127.0.0.1:1", "dns_node_ttl": "3s", "interface": null}`)
+	second := write(t, "b.hcl", `
+		node_name = ""
+		protocol = 0
+		retry_interval = "0s"
+		replay_on_join = false
+		tags = { b = "2", c = "2" }
+		start_join = ["y"]
+		event_handlers = ["y", "x"]
+		enable_compression = true
+		dns_addr = ""
+		dns_node_ttl = "0s"`)
+	got, err := parse("-config-file", first, "-tag", "c=3", "-join", "z", "-retry-join=z", "-event-handler", "z",
+		"-replay=false", "-bind", "", "-node", "three", "-config-file", second, "-disable-compression=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.NodeName, want.Bind, want.Protocol, want.RetryInterval, want.ReplayOnJoin = "three", "1.1.1.1", 3, 40*time.Second, true
+	want.Tags = map[string]string{"a": "1", "b": "2", "c": "3"}
+	want.StartJoin, want.RetryJoin, want.EventHandlers = []string{"x", "y", "z"}, []string{"x", "z"}, []string{"x", "y", "x", "z"}
+	want.EnableCompression, want.DNSAddr, want.DNSAddrSet, want.DNSNodeTTL = false, "", true, 0
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"20.json":         `{"start_join": ["20"]}`,
+		"10.hcl":          `start_join = ["10"]`,
+		"30.conf":         `not read`,
+		"40.JSON":         `not read`,
+		"sub.json/x.json": `{"start_join": ["never"]}`,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := parse("-config-dir", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"10", "20"}; !slices.Equal(got.StartJoin, want) {
+		t.Errorf("got %v, want %v", got.StartJoin, want)
+	}
+}
+
+func TestFileErrors(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ file, content, want string }{
+		"unknown key":          {"c.json", "{\n\"node_name\": \"a\",\n\"bogus_key\": 1}", "line 3: invalid keys: bogus_key (no such setting)"},
+		"removed key":          {"c.json", `{"leave_on_interrupt": true}`, "line 1: invalid keys: leave_on_interrupt (no such setting)"},
+		"nested unknown":       {"c.json", `{"mdns": {"x": 1}}`, "line 1: invalid keys: mdns.x (no such setting)"},
+		"number for string":    {"c.json", `{"node_name": 5}`, "line 1: 'node_name' expected a string, got a number"},
+		"number for tag":       {"c.json", `{"tags": {"port": 80}}`, "line 1: 'tags[port]' expected a string, got a number"},
+		"number for duration":  {"c.json", `{"retry_interval": 30}`, `line 1: 'retry_interval' expected a duration in quotes such as "30s", got a number`},
+		"bad duration":         {"c.json", `{"retry_interval": "soon"}`, `line 1: 'retry_interval' expected a duration such as "30s": time: invalid duration "soon"`},
+		"string for number":    {"c.json", `{"protocol": "4"}`, "line 1: 'protocol' expected a whole number, got a string"},
+		"huge number":          {"c.json", `{"protocol": 1e300}`, "line 1: 'protocol' is too large: 1e+300"},
+		"string for bool":      {"c.json", `{"enable_syslog": "yes"}`, "line 1: 'enable_syslog' expected true or false, got a string"},
+		"string for list":      {"c.json", `{"start_join": "a"}`, "line 1: 'start_join' expected a list of strings, got a string"},
+		"number in list":       {"c.json", `{"start_join": ["a", 1]}`, "line 1: 'start_join[1]' expected a string, got a number"},
+		"list for table":       {"c.json", `{"tags": []}`, "line 1: 'tags' expected an object of strings, got a list"},
+		"secret stays secret":  {"c.json", `{"rpc_auth": ["hunter2"]}`, "line 1: 'rpc_auth' expected a string, got a list"},
+		"twice":                {"c.json", `{"bind": "a", "Bind": "b"}`, "line 1: 'Bind' is given twice"},
+		"not an object":        {"c.json", `[]`, "line 1: expected a JSON object"},
+		"empty":                {"c.json", ``, "line 1: unexpected end of JSON input"},
+		"cut off":              {"c.json", "{\"bind\":\n\"a\",", "line 2: unexpected end of JSON input"},
+		"syntax":               {"c.json", "{\n\"bind\" \"a\"}", "line 2: expected colon after object key"},
+		"hcl unknown key":      {"c.hcl", "\nbogus = 1", "line 2: invalid keys: bogus (no such setting)"},
+		"hcl number for text":  {"c.hcl", "node_name = 5", "line 1: 'node_name' expected a string, got a number"},
+		"hcl variable":         {"c.hcl", "\n\nnode_name = foo", "line 3: Variables not allowed: Variables may not be used here."},
+		"hcl syntax":           {"c.hcl", "node_name 5", "line 1: Argument or block definition required: "},
+		"hcl label":            {"c.hcl", "tags \"x\" {\n}", "line 1: 'tags' takes no labels"},
+		"hcl nested":           {"c.hcl", "tags {\nx {\n}\n}", "line 2: 'x' is a block within 'tags', but can only be a value"},
+		"hcl block for a text": {"c.hcl", "bind {\n}", "line 1: 'bind' expected a string, got an object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := write(t, tc.file, tc.content)
+			c := Default()
+			err := Load(&c, path)
+			want := fmt.Sprintf("error decoding '%s': %s", path, tc.want)
+			if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if !reflect.DeepEqual(c, Default()) {
+				t.Errorf("a bad file changed the configuration: %+v", c)
+			}
+		})
+	}
+	c := Default()
+	missing := filepath.Join(t.TempDir(), "none.json")
+	if err := Load(&c, missing); err == nil || err.Error() != "error reading '"+missing+"': no such file or directory" {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func TestFlagErrors(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-nope"}, "flag provided but not defined: -nope"},
+		{[]string{"-bind"}, "flag needs an argument: -bind"},
+		{[]string{"-protocol", "x"}, `invalid value "x" for flag -protocol: expected a whole number`},
+		{[]string{"-retry-interval", "5"}, `invalid value "5" for flag -retry-interval: expected a duration such as "30s"`},
+		{[]string{"-replay=perhaps"}, `invalid boolean value "perhaps" for -replay: expected true or false`},
+		{[]string{"-tag", "novalue"}, "error: Invalid tag: 'novalue' (write -tag KEY=VALUE)"},
+		{[]string{"-tag", "=v"}, "error: Invalid tag: '=v' (write -tag KEY=VALUE)"},
+	} {
+		if _, err := parse(tc.args...); err == nil || err.Error() != tc.want {
+			t.Errorf("%v:\n got %v\nwant %s", tc.args, err, tc.want)
+		}
+	}
+}
+
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	c.Role, c.Tags = "new", map[string]string{"role": "old", "x": "y"}
+	c.RetryInterval, c.BroadcastTimeout, c.RejoinAfterLeave, c.Protocol = time.Millisecond, -1, true, -3
+	c.LogLevel, c.DNSZone = "error", "corp.example"
+	warnings, err := c.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"Deprecation warning: 'Role' has been replaced with 'Tags'",
+		"Warning: 'RetryInterval' is too low. Setting to 1s",
+		"Warning: 'BroadcastTimeout' is too low. Setting to 1s",
+		"Warning: 'RejoinAfterLeave' enabled without snapshot file",
+	}
+	if !slices.Equal(warnings, want) {
+		t.Errorf("warnings %q, want %q", warnings, want)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.NodeName != host || c.Tags["role"] != "new" || c.Tags["x"] != "y" || c.RetryInterval != time.Second ||
+		c.BroadcastTimeout != time.Second || c.Protocol != 5 || c.LogLevel != "ERR" || c.DNSZone != "corp.example." {
+		t.Errorf("completed: %+v", c)
+	}
+	again := c.Clone()
+	again.RejoinAfterLeave = false
+	c.RejoinAfterLeave = false
+	if warnings, err := again.Complete(); err != nil || len(warnings) != 0 || !reflect.DeepEqual(again, c) {
+		t.Errorf("completing twice: %v %v %+v", warnings, err, again)
+	}
+}
+
+func TestCompleteErrors(t *testing.T) {
+	t.Parallel()
+	const key16 = "AAECAwQFBgcICQoLDA0ODw=="
+	for want, change := range map[string]func(*Config){
+		"invalid tag: the key is empty": func(c *Config) { c.Tags[""] = "x" },
+		"tags config not allowed while using tag files (drop the tags or -tags-file)": func(c *Config) {
+			c.TagsFile, c.Tags = "f", map[string]string{"a": "b"}
+		},
+		"encryption key not allowed while using a keyring (drop encrypt_key or keyring_file)": func(c *Config) {
+			c.KeyringFile, c.EncryptKey = "f", key16
+		},
+		"invalid encryption key: not standard base64: illegal base64 data at input byte 3 (make one with 'gossip keygen')": func(c *Config) { c.EncryptKey = "abc!" },
+		"invalid encryption key: key size must be 16, 24 or 32 bytes, not 3 (make one with 'gossip keygen')":               func(c *Config) { c.EncryptKey = "YWJj" },
+		"protocol version '6' too high. Must be in range: [2, 5]":                                                          func(c *Config) { c.Protocol = 6 },
+		"protocol version '1' too low. Must be in range: [2, 5]":                                                           func(c *Config) { c.Protocol = 1 },
+		"unknown profile: moon (one of lan, wan, local)":                                                                   func(c *Config) { c.Profile = "moon" },
+		"invalid log level: FOO. Valid log levels are: [TRACE DEBUG INFO WARN ERR]":                                        func(c *Config) { c.LogLevel = "foo" },
+		"invalid log format: xml (one of text, json)":                                                                      func(c *Config) { c.LogFormat = "xml" },
+		"Invalid event script: Event 'nope' invoking 'x.sh'":                                                               func(c *Config) { c.EventHandlers = []string{"user,nope=x.sh"} },
+		"mDNS interface specified without enabling mDNS discovery (add -discover)":                                         func(c *Config) { c.MDNS.Interface = "lo" },
+		"invalid mDNS configuration: both IPv4 and IPv6 are disabled": func(c *Config) {
+			c.Discover, c.MDNS.DisableIPv4, c.MDNS.DisableIPv6 = "d", true, true
+		},
+		"user_event_size_limit is 9217, above its limit of 9216 bytes":              func(c *Config) { c.UserEventSizeLimit = 9217 },
+		"retry_max_attempts is -1, but must not be negative":                        func(c *Config) { c.RetryMaxAttempts = -1 },
+		"reconnect_interval is -1ns, but must be above zero":                        func(c *Config) { c.ReconnectInterval = -1 },
+		"handler_timeout is -1s, but must not be negative (0 sets no limit)":        func(c *Config) { c.HandlerTimeout = -time.Second },
+		"node name is 200 characters. Valid length is between 1 and 128 characters": func(c *Config) { c.ValidateNodeNames, c.NodeName = true, strings.Repeat("x", 200) },
+		`node name contains invalid characters "a b". Valid characters include all alpha-numerics, dashes and '.'`: func(c *Config) {
+			c.ValidateNodeNames, c.NodeName = true, "a b"
+		},
+		"dns_node_ttl is 1.5s, but must be whole seconds from 0s to 2147483647s (RFC 2181 section 8)": func(c *Config) { c.DNSNodeTTL = 1500 * time.Millisecond },
+	} {
+		c := Default()
+		c.NodeName = "n"
+		change(&c)
+		if _, err := c.Complete(); err == nil || err.Error() != want {
+			t.Errorf(" got %v\nwant %s", err, want)
+		}
+	}
+}
+
+func TestSecretKey(t *testing.T) {
+	t.Parallel()
+	for text, size := range map[Secret]int{
+		"":                                 0,
+		"AAECAwQFBgcICQoLDA0ODw==":         16,
+		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX": 24,
+		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=": 32,
+	} {
+		key, err := Config{EncryptKey: text}.SecretKey()
+		if err != nil || len(key) != size {
+			t.Errorf("%d bytes: got %d, %v", size, len(key), err)
+		}
+	}
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	c.EncryptKey, c.RPCAuth = "hunter2", "hunter2"
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if out := fmt.Sprintf(verb, c); strings.Contains(out, "hunter2") {
+			t.Errorf("%s shows a secret: %s", verb, out)
+		}
+	}
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	old, next := Default(), Default()
+	next.LogLevel, next.EventHandlers, next.Tags = "DEBUG", []string{"x"}, map[string]string{"a": "b"}
+	next.LeaveOnTerminate, next.SkipLeaveOnInterrupt = true, true
+	want := next.Clone()
+	next.NodeName, next.Bind, next.EncryptKey = "other", "1.2.3.4", "k"
+	if got := old.Reload(next); !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := PrintFlags(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range FlagNames() {
+		if !strings.Contains(b.String(), "\n  -"+name+" ") && !strings.HasPrefix(b.String(), "  -"+name+" ") {
+			t.Errorf("no help for -%s", name)
+		}
+	}
+}
