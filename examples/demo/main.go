@@ -1,0 +1,155 @@
+// Command demo shows the whole suite at work on one machine, with real programs on loopback addresses: three agents, the
+// DNS that is built into them, an HAProxy that follows the members, an event, a Terraform plan, and the sudden death of
+// a member. It cleans up all it started. Run it with `make demo`.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed-645ce708/gossip/examples/internal/harness"
+)
+
+// limit ends a demo that hangs.
+const limit = 3 * time.Minute
+
+func main() {
+	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")
+	keep := flag.Bool("keep", false, "leave everything running at the end, and tell how to talk to it")
+	serve := flag.String("serve", "", "be the tiny web backend at this `address` instead; the one argument is its name")
+	flag.Parse()
+	if *serve != "" {
+		fmt.Fprintln(os.Stderr, backend(*serve, flag.Arg(0)))
+		os.Exit(1)
+	}
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(interrupted, limit)
+	defer cancel()
+	if err := run(ctx, os.Stdout, *bin, *keep); err != nil {
+		if interrupted.Err() != nil {
+			err = errors.New("interrupted; everything it started is stopped")
+		}
+		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// backend serves one page until the process is ended.
+func backend(addr, name string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: harness.Web(name), ReadHeaderTimeout: 5 * time.Second}
+	return server.Serve(l)
+}
+
+// demo is the state that its steps share.
+type demo struct {
+	*harness.Stage
+	out   io.Writer
+	began time.Time
+	steps int
+
+	agents   map[string]*harness.Agent
+	balancer *harness.Balancer // nil if there is no HAProxy
+	skipped  []string
+}
+
+// run plays all steps. Unless all goes well and keep is set, nothing is left running.
+func run(ctx context.Context, out io.Writer, bin string, keep bool) error {
+	stage, err := harness.New(bin)
+	if err != nil {
+		return err
+	}
+	d := &demo{Stage: stage, out: out, began: time.Now(), agents: map[string]*harness.Agent{}}
+	kept := false
+	defer func() {
+		if !kept {
+			d.Close()
+		}
+	}()
+	for _, step := range []func(context.Context) error{d.cluster, d.dns, d.balance, d.event, d.terraform, d.failure} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if keep {
+		kept = true
+		return d.explain()
+	}
+	d.title("Clean up")
+	n := len(d.Processes())
+	d.Close()
+	d.say("%d programs stopped, %s removed.", n, d.Dir)
+	for _, what := range d.skipped {
+		d.say("Left out: %s.", what)
+	}
+	d.say("That took %.0f seconds.", time.Since(d.began).Seconds())
+	return nil
+}
+
+// title begins a step.
+func (d *demo) title(format string, args ...any) {
+	d.steps++
+	fmt.Fprintf(d.out, "\n== %d. %s\n", d.steps, fmt.Sprintf(format, args...))
+}
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+
+// skip tells at once and again at the end what could not be shown.
+func (d *demo) skip(what string) {
+	d.skipped = append(d.skipped, what)
+	d.say("(skipped: %s)", what)
+}
+
+// command prints a command line as one would type it here.
+func (d *demo) command(program string, args ...string) {
+	line := d.shown(program)
+	for _, arg := range args {
+		if strings.ContainsAny(arg, " $|&;<>()'\"*") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		line += " " + arg
+	}
+	d.say("$ %s", line)
+}
+
+// shown is how to call a program from the directory that the demo was called in.
+func (d *demo) shown(program string) string {
+	path := d.Program(program)
+	if !strings.ContainsRune(path, filepath.Separator) {
+		return path
+	}
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
+			return rel
+		}
+	}
+	return filepath.Base(path)
+}
+
+// show prints a command line and what it answers; an exit code other than zero is an error.
+func (d *demo) show(ctx context.Context, program string, args ...string) (string, error) {
+	d.command(program, args...)
+	r, err := d.Run(ctx, nil, program, args...)
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("%s ended with exit code %d: %s", filepath.Base(program), r.Code, strings.TrimSpace(r.Stderr))
+	}
+	if text := strings.TrimSpace(r.Stdout); text != "" {
+		d.say("%s", text)
+	}
+	return r.Stdout, err
+}

@@ -1,0 +1,3 @@
+source "gossip" {
+  address = "{{.RPC}}"
+}
