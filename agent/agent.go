@@ -1,0 +1,286 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/seed-645ce708/gossip/agent/internal/config"
+	"github.com/seed-645ce708/gossip/agent/internal/core"
+	"github.com/seed-645ce708/gossip/agent/internal/dnsbridge"
+	"github.com/seed-645ce708/gossip/agent/internal/event"
+	"github.com/seed-645ce708/gossip/agent/internal/gossip"
+	"github.com/seed-645ce708/gossip/agent/internal/handler"
+	"github.com/seed-645ce708/gossip/agent/internal/logs"
+	"github.com/seed-645ce708/gossip/agent/internal/rpc"
+	"github.com/seed-645ce708/gossip/agent/internal/state"
+	"github.com/seed-645ce708/gossip/agent/internal/view"
+)
+
+// Config is an agent's settings.
+type Config = config.Config
+
+// DefaultConfig returns the settings of an agent that was told nothing.
+func DefaultConfig() Config { return config.Default() }
+
+// leavePropagateDelay is how long a leaving agent stays to let the news spread (Serf reference 2.4).
+const leavePropagateDelay = time.Second
+
+// handlerGrace is how long event handlers may go on once the agent stops.
+const handlerGrace = 5 * time.Second
+
+// Options are what an agent needs besides its settings.
+type Options struct {
+	// LogOutput takes the log; nil drops it.
+	LogOutput io.Writer
+	// HoldLog keeps log lines back until ReleaseLog, so that a banner can be printed first.
+	HoldLog bool
+	// Version is what the agent says of itself in its figures; may be empty.
+	Version string
+}
+
+// Agent is one agent. All methods are safe for concurrent use; Start and Stop are called once each.
+type Agent struct {
+	cfg     Config
+	opts    Options
+	addrs   config.Addresses
+	logs    *logs.Log
+	log     hclog.Logger
+	keyring *gossip.Keyring // nil without encryption
+	tags    *tagSet
+
+	view     *view.Store
+	core     *core.Core
+	gossip   *gossip.Gossip
+	pipeline *event.Pipeline
+	events   *event.Log
+	handlers *handler.Runner
+	rpc      *rpc.Server
+	dns      *dnsbridge.Bridge // nil if off
+	joined   int               // members contacted by start_join
+
+	// life ends when Stop begins; background are the goroutines that end with it.
+	life       context.Context
+	endLife    context.CancelFunc
+	spawning   sync.Mutex // guards the step from life to its end
+	background sync.WaitGroup
+
+	// stops undo what Start did, to be called in reverse.
+	stops []stop
+
+	quitOnce sync.Once
+	done     chan struct{}
+	err      error // why done is closed
+
+	reload   sync.Mutex // serialises Reload
+	settings Config     // cfg with what was reloaded since
+}
+
+// stop is one named step of taking an agent down.
+type stop struct {
+	name string
+	f    func(context.Context) error
+}
+
+// New checks the settings and reads the files they name: keyring and tags. Nothing runs yet. The settings are
+// completed (config.Config.Complete) first; warnings about them are logged.
+func New(cfg Config, opts Options) (*Agent, error) {
+	cfg = cfg.Clone()
+	warnings, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	level, err := logs.ParseLevel(cfg.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		cfg:      cfg,
+		settings: cfg,
+		opts:     opts,
+		done:     make(chan struct{}),
+		view:     view.NewStore(cfg.NodeName),
+		logs:     logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: opts.LogOutput, Hold: opts.HoldLog}),
+	}
+	a.log = a.logs.Logger("agent")
+	a.life, a.endLife = context.WithCancel(context.Background())
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	if a.keyring, err = openKeyring(cfg); err != nil {
+		return nil, err
+	}
+	if a.tags, err = newTagSet(cfg.Tags, cfg.TagsFile); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func openKeyring(cfg Config) (*gossip.Keyring, error) {
+	if cfg.KeyringFile != "" {
+		return gossip.LoadKeyring(cfg.KeyringFile)
+	}
+	key, err := cfg.SecretKey()
+	if err != nil || key == nil {
+		return nil, err
+	}
+	return gossip.NewKeyring(key)
+}
+
+// Start brings the agent up and makes the joins of its settings. When it returns an error everything that was
+// started has been stopped again.
+func (a *Agent) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			_ = a.Stop(ctx) // what went wrong first says more
+		}
+	}()
+	if a.addrs, err = a.cfg.Addresses(ctx); err != nil {
+		return err
+	}
+	if a.addrs.Notice != "" {
+		a.log.Info(a.addrs.Notice)
+	}
+	a.log.Info("agent starting", "node", a.cfg.NodeName)
+	if err := a.startEvents(); err != nil {
+		return err
+	}
+	if err := a.startGossip(); err != nil {
+		return err
+	}
+	if err := a.startRPC(); err != nil {
+		return err
+	}
+	if err := a.startDNS(); err != nil {
+		return err
+	}
+	a.joined, err = a.startJoin(ctx)
+	return err
+}
+
+// onStop registers how to undo a step of Start.
+func (a *Agent) onStop(name string, f func(context.Context) error) {
+	a.stops = append(a.stops, stop{name, f})
+}
+
+// Stop takes the agent down at once and waits for everything it started; what can be cut short is when ctx
+// ends. Without a Leave before, the others will take this member for failed.
+func (a *Agent) Stop(ctx context.Context) error {
+	a.quit(nil)
+	a.spawning.Lock()
+	a.endLife()
+	a.spawning.Unlock()
+	var errs []error
+	for len(a.stops) > 0 {
+		s := a.stops[len(a.stops)-1]
+		a.stops = a.stops[:len(a.stops)-1]
+		if err := s.f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err))
+		}
+	}
+	a.background.Wait()
+	a.log.Info("shutdown complete")
+	return errors.Join(append(errs, a.logs.Release())...)
+}
+
+// spawn runs f in a goroutine that Stop waits for; f ends when a.life does. It returns false once Stop has begun.
+func (a *Agent) spawn(f func()) bool {
+	a.spawning.Lock()
+	defer a.spawning.Unlock()
+	if a.life.Err() != nil {
+		return false
+	}
+	a.background.Go(f)
+	return true
+}
+
+// Leave tells the cluster that this member goes for good, and waits for the news to spread: about a second, and
+// up to twice the broadcast timeout more if nobody takes it. The agent still runs afterwards, until Stop.
+// Leaving twice is no error.
+func (a *Agent) Leave(ctx context.Context) error {
+	a.log.Info("requesting graceful leave")
+	err := a.core.Do(ctx, state.LeaveBegin{}, a.cfg.BroadcastTimeout)
+	switch {
+	case errors.Is(err, state.ErrLeft):
+		return nil
+	case errors.Is(err, core.ErrBroadcast):
+		a.log.Warn("timeout while waiting for graceful leave")
+	case err != nil:
+		return err
+	}
+	if err := a.gossip.Leave(a.cfg.BroadcastTimeout); err != nil {
+		a.log.Warn("the leave may not have reached anyone", "err", err)
+	}
+	select {
+	case <-time.After(leavePropagateDelay):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return a.core.Do(ctx, state.LeaveDone{}, 0)
+}
+
+// Done is closed when the agent should be stopped: it was told over RPC to leave, it lost its name to another
+// node, it gave up joining, or Stop was called. Err tells why.
+func (a *Agent) Done() <-chan struct{} { return a.done }
+
+// Err returns nil if Done is open, or closed for a reason that is no fault.
+func (a *Agent) Err() error {
+	select {
+	case <-a.done:
+		return a.err
+	default:
+		return nil
+	}
+}
+
+// quit closes Done; only the first reason counts.
+func (a *Agent) quit(reason error) {
+	a.quitOnce.Do(func() {
+		a.err = reason
+		close(a.done)
+	})
+}
+
+// Reload takes over from cfg what may change while the agent runs: log level, event handlers, tags, and what the
+// settings say of signals, which is returned for the caller to obey. Tags that were changed at run time stay.
+// With an error, everything before the step that failed has been taken over.
+func (a *Agent) Reload(cfg Config) (Config, error) {
+	a.reload.Lock()
+	defer a.reload.Unlock()
+	cfg = cfg.Clone()
+	warnings, err := cfg.Complete()
+	if err != nil {
+		return a.settings, err
+	}
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	next := a.settings.Reload(cfg)
+	level, err := logs.ParseLevel(next.LogLevel)
+	if err != nil {
+		return a.settings, err
+	}
+	specs, err := handler.ParseAll(next.EventHandlers)
+	if err != nil {
+		return a.settings, err
+	}
+	a.logs.SetLevel(level)
+	a.handlers.Replace(specs)
+	if err := a.reloadTags(next.Tags); err != nil {
+		return a.settings, fmt.Errorf("failed to update tags: %w", err)
+	}
+	a.settings = next
+	a.log.Info("configuration reloaded")
+	return next, nil
+}
+
+// ReleaseLog lets log lines out that Options.HoldLog kept back.
+func (a *Agent) ReleaseLog() error { return a.logs.Release() }
+
+// Logger returns a logger for a part of the program around the agent.
+func (a *Agent) Logger(name string) hclog.Logger { return a.logs.Logger(name) }

@@ -1,0 +1,369 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-metrics"
+	"github.com/hashicorp/go-multierror"
+	"github.com/hashicorp/memberlist"
+
+	"github.com/seed-645ce708/gossip/agent/internal/state"
+)
+
+// Versions of Serf's protocol that we advertise. Max is one above Serf's: stock agents accept that, and it is
+// how agents of ours recognise each other.
+const (
+	delegateMin = 2
+	delegateMax = 6
+)
+
+// memberlistProtocol is the protocol that Serf speaks in all its versions (Serf reference 1.1).
+const memberlistProtocol = 2
+
+// Inbox takes what memberlist hears. Its methods are called from memberlist's goroutines, some with
+// memberlist's locks held: Post must not block and must not call back into Gossip.
+type Inbox interface {
+	// Post hands over one input. It keeps every node event and may drop, and must count, messages beyond a
+	// bound of its own.
+	Post(in state.Input)
+	// LocalState returns what to send in a push/pull: a message of type 2. It may wait for the core.
+	LocalState() []byte
+	// NumMembers is the number of members of every status; it scales the retransmits.
+	NumMembers() int
+}
+
+// Pinger is told of direct probes, and adds a payload to acknowledgements. Safe for concurrent use.
+type Pinger interface {
+	AckPayload() []byte
+	PingComplete(node string, rtt time.Duration, payload []byte)
+}
+
+// Config is what a Gossip needs to start. Zero values are not defaults except where stated.
+type Config struct {
+	Name string
+	// BindAddr is an IP address; BindPort 0 lets the kernel choose.
+	BindAddr string
+	BindPort int
+	// AdvertiseAddr and AdvertisePort are told to peers in place of the bound ones; "" and 0 mean those.
+	AdvertiseAddr string
+	AdvertisePort int
+	// Profile is lan, wan or local: memberlist's presets (Serf reference 1.2).
+	Profile string
+	// Protocol is the version of Serf's protocol to speak, 2 to 5.
+	Protocol uint8
+	// Keyring turns encryption on; nil leaves gossip in the clear.
+	Keyring *Keyring
+	// Compression of larger messages; peers understand both.
+	Compression bool
+	// Meta is the node meta to start with (encoded tags).
+	Meta []byte
+	// Ping may be nil.
+	Ping Pinger
+	// Inbox takes everything heard.
+	Inbox Inbox
+	Log   hclog.Logger
+	// Std takes memberlist's messages, with the level in brackets.
+	Std *log.Logger
+	// Transport replaces UDP and TCP in tests; nil means the real network.
+	Transport memberlist.Transport
+}
+
+// Gossip is a running memberlist with Serf's queues on it. Safe for concurrent use.
+type Gossip struct {
+	cfg    Config
+	list   *memberlist.Memberlist
+	ml     *memberlist.Config
+	queues queues
+	meta   atomic.Pointer[[]byte]
+	// ourPush is above zero while we run a join, whose push/pulls may be told to leave old events out.
+	ignoreOld atomic.Int32
+	joining   sync.Mutex // one join at a time (Serf reference 2.4)
+
+	mu      sync.Mutex // guards the step from running to stopping
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	err     error
+}
+
+// ErrStopped tells that the agent is shutting down.
+var ErrStopped = errors.New("the agent is shutting down")
+
+// ErrProfile tells that Config.Profile is unknown.
+var ErrProfile = errors.New("unknown profile")
+
+func profile(name string) (*memberlist.Config, error) {
+	switch name {
+	case "lan":
+		return memberlist.DefaultLANConfig(), nil
+	case "wan":
+		return memberlist.DefaultWANConfig(), nil
+	case "local":
+		return memberlist.DefaultLocalConfig(), nil
+	default:
+		return nil, fmt.Errorf("%w %q: choose lan, wan or local", ErrProfile, name)
+	}
+}
+
+// Interval returns how often a profile gossips; the default time-out of queries is a multiple of it.
+func Interval(profileName string) (time.Duration, error) {
+	ml, err := profile(profileName)
+	if err != nil {
+		return 0, err
+	}
+	return ml.GossipInterval, nil
+}
+
+// Start binds the gossip address and begins to listen. It contacts nobody: see Join.
+func Start(cfg Config) (*Gossip, error) {
+	ml, err := profile(cfg.Profile)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gossip{cfg: cfg, ml: ml, stop: make(chan struct{})}
+	g.meta.Store(&cfg.Meta)
+	g.queues = newQueues(ml.RetransmitMult, cfg.Inbox.NumMembers)
+
+	ml.Name = cfg.Name
+	ml.BindAddr, ml.BindPort = cfg.BindAddr, cfg.BindPort
+	ml.AdvertiseAddr, ml.AdvertisePort = cfg.AdvertiseAddr, cfg.AdvertisePort
+	ml.ProtocolVersion = memberlistProtocol
+	ml.DelegateProtocolMin, ml.DelegateProtocolMax = delegateMin, delegateMax
+	ml.DelegateProtocolVersion = cfg.Protocol
+	ml.EnableCompression = cfg.Compression
+	ml.LogOutput = nil
+	ml.Logger = cfg.Std
+	if cfg.Keyring != nil {
+		ml.Keyring = cfg.Keyring.ring
+	}
+	d := (*delegate)(g)
+	ml.Delegate, ml.Events, ml.Conflict = d, d, d
+	if cfg.Ping != nil {
+		ml.Ping = d
+	}
+	if ml.Transport = cfg.Transport; ml.Transport == nil {
+		t, err := newTransport(cfg.BindAddr, cfg.BindPort, ml.Logger)
+		if err != nil {
+			return nil, err
+		}
+		ml.Transport = t
+		if cfg.BindPort == 0 {
+			ml.BindPort = t.GetAutoBindPort()
+			if ml.AdvertisePort == 0 {
+				ml.AdvertisePort = ml.BindPort
+			}
+		}
+	}
+	if g.list, err = memberlist.Create(ml); err != nil {
+		_ = ml.Transport.Shutdown() // the error at hand says more
+		return nil, fmt.Errorf("start gossip: %w", err)
+	}
+	g.spawn(g.watchQueues)
+	return g, nil
+}
+
+// watchQueues samples the queues until Stop.
+func (g *Gossip) watchQueues() {
+	tick := time.NewTicker(queueCheckInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			g.queues.check(g.cfg.Log)
+		case <-g.stop:
+			return
+		}
+	}
+}
+
+// Addr returns the address that peers are told.
+func (g *Gossip) Addr() netip.AddrPort {
+	n := g.list.LocalNode()
+	addr, _ := netip.AddrFromSlice(n.Addr)
+	return netip.AddrPortFrom(addr.Unmap(), n.Port)
+}
+
+// BindPort returns the bound port, which the kernel chose if Config.BindPort was 0.
+func (g *Gossip) BindPort() int { return g.ml.BindPort }
+
+// JoinError lists, in order, the addresses that could not be joined and why.
+type JoinError struct{ Failures []error }
+
+func (e *JoinError) Error() string {
+	texts := make([]string, len(e.Failures))
+	for i, err := range e.Failures {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap returns the single failures.
+func (e *JoinError) Unwrap() []error { return e.Failures }
+
+// Join exchanges state with every address: host, host:port or nodename/host:port. It returns how many were
+// reached, with a *JoinError if none was. With ignoreOld, user events from before the join are not delivered.
+// When ctx ends Join returns at once; an exchange under way may still succeed behind it.
+func (g *Gossip) Join(ctx context.Context, addrs []string, ignoreOld bool) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	started := g.spawn(func() {
+		g.joining.Lock()
+		defer g.joining.Unlock()
+		if ctx.Err() != nil {
+			done <- result{0, ctx.Err()}
+			return
+		}
+		if ignoreOld {
+			g.ignoreOld.Add(1)
+			defer g.ignoreOld.Add(-1)
+		}
+		n, err := g.list.Join(addrs)
+		done <- result{n, joinError(err, g.cfg.Keyring != nil)}
+	})
+	if !started {
+		return 0, fmt.Errorf("join: %w", ErrStopped)
+	}
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("join: %w", ctx.Err())
+	case <-g.stop:
+		return 0, fmt.Errorf("join: %w", ErrStopped)
+	}
+}
+
+// spawn runs f in a goroutine that Stop waits for. It returns false once Stop has begun.
+func (g *Gossip) spawn(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.stop:
+		return false
+	default:
+		g.stopped.Go(f)
+		return true
+	}
+}
+
+func joinError(err error, encrypted bool) error {
+	if err == nil {
+		return nil
+	}
+	failures := []error{err}
+	var many *multierror.Error
+	if errors.As(err, &many) {
+		failures = many.Errors
+	}
+	for i, f := range failures {
+		failures[i] = explain(f, encrypted)
+	}
+	return &JoinError{Failures: failures}
+}
+
+// explain adds what to do to the failures whose cause memberlist cannot know. It gives texts only.
+func explain(err error, encrypted bool) error {
+	text := strings.TrimSpace(err.Error())
+	hint := ""
+	switch {
+	case strings.Contains(text, "o installed keys could decrypt"):
+		hint = "the keys of the two sides differ; compare -encrypt and the keyring file"
+	case strings.Contains(text, "encryption is not configured"):
+		hint = "the peer encrypts its gossip; start with the cluster's key (-encrypt or -keyring-file)"
+	case strings.Contains(text, "encryption is configured but remote state is not encrypted"):
+		hint = "the peer does not encrypt its gossip; start without a key or give it ours"
+	case strings.HasSuffix(text, "EOF"), strings.Contains(text, syscall.ECONNRESET.Error()):
+		if encrypted {
+			hint = "the peer hung up without an answer; it may not have our key, or not be an agent"
+		} else {
+			hint = "the peer hung up without an answer; it may want an encryption key, or not be an agent"
+		}
+	case strings.Contains(text, syscall.ECONNREFUSED.Error()):
+		hint = "nothing listens there; is the agent running?"
+	case strings.Contains(text, "i/o timeout"), strings.Contains(text, "deadline exceeded"):
+		hint = "no answer; check the address and the firewall"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, hint)
+}
+
+// Send passes one message straight to a member, best effort by UDP. It does not wait for the network.
+func (g *Gossip) Send(to netip.AddrPort, node string, msg []byte) error {
+	metrics.AddSample([]string{"serf", "msgs", "sent"}, float32(len(msg)))
+	return g.list.SendToAddress(memberlist.Address{Addr: to.String(), Name: node}, msg)
+}
+
+// Broadcast queues one message for gossip. sent, if not nil, is closed once it has been sent out as often as
+// it will be, which never happens while no other member is alive.
+func (g *Gossip) Broadcast(q state.Queue, msg []byte, sent chan<- struct{}) {
+	g.queues[q].QueueBroadcast(&broadcast{msg: msg, sent: sent})
+}
+
+// QueueDepth returns how many messages wait in a queue.
+func (g *Gossip) QueueDepth(q state.Queue) int { return g.queues[q].NumQueued() }
+
+// UpdateMeta makes meta our node meta and tells the cluster. It waits until the change is on its way, or
+// returns an error after timeout; the change is made all the same.
+func (g *Gossip) UpdateMeta(meta []byte, timeout time.Duration) error {
+	if len(meta) > memberlist.MetaMaxSize {
+		return fmt.Errorf("node meta of %d bytes exceeds the limit of %d", len(meta), memberlist.MetaMaxSize)
+	}
+	g.meta.Store(&meta)
+	return g.list.UpdateNode(timeout)
+}
+
+// NumAlive returns how many members memberlist takes to be alive, ourselves included.
+func (g *Gossip) NumAlive() int { return g.list.NumMembers() }
+
+// HealthScore is memberlist's idea of our own slowness: 0 is healthy.
+func (g *Gossip) HealthScore() int { return g.list.GetHealthScore() }
+
+// Leave tells the cluster that we go. It waits until the message is on its way, or returns an error after
+// timeout. Gossip goes on until Stop.
+func (g *Gossip) Leave(timeout time.Duration) error { return g.list.Leave(timeout) }
+
+// Stop ends all gossip at once; peers will take us for failed unless Leave came before. It waits for our own
+// goroutines; memberlist's own end shortly after.
+func (g *Gossip) Stop() error {
+	g.mu.Lock()
+	select {
+	case <-g.stop:
+	default:
+		close(g.stop)
+		g.err = g.list.Shutdown()
+	}
+	g.mu.Unlock()
+	g.stopped.Wait()
+	return g.err
+}
+
+// hostPort is the form of address that memberlist's Join takes for a member known by name.
+func hostPort(name string, addr netip.AddrPort) string {
+	host := net.JoinHostPort(addr.Addr().Unmap().String(), strconv.Itoa(int(addr.Port())))
+	if name == "" || strings.Contains(name, "/") {
+		return host
+	}
+	return name + "/" + host
+}
+
+// Rejoin exchanges state with one known member. A name with a slash is left out of the address, which
+// memberlist would split in the wrong place.
+func (g *Gossip) Rejoin(ctx context.Context, name string, addr netip.AddrPort) error {
+	_, err := g.Join(ctx, []string{hostPort(name, addr)}, false)
+	return err
+}

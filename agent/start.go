@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-metrics"
+
+	"github.com/seed-645ce708/gossip/agent/internal/core"
+	"github.com/seed-645ce708/gossip/agent/internal/dnsbridge"
+	"github.com/seed-645ce708/gossip/agent/internal/event"
+	"github.com/seed-645ce708/gossip/agent/internal/gossip"
+	"github.com/seed-645ce708/gossip/agent/internal/handler"
+	"github.com/seed-645ce708/gossip/agent/internal/state"
+	"github.com/seed-645ce708/gossip/agent/internal/wire"
+)
+
+// startEvents starts the way of events: pipeline, log, handlers.
+func (a *Agent) startEvents() error {
+	specs, err := handler.ParseAll(a.cfg.EventHandlers)
+	if err != nil {
+		return err
+	}
+	a.events = event.NewLog(0)
+	a.pipeline = event.StartPipeline(event.PipelineConfig{Out: a.events, Coalesce: event.DefaultCoalesceConfig()})
+	a.handlers = handler.Start(handler.Config{
+		Events:     a.events,
+		Self:       func() handler.Self { return handler.Self{Name: a.cfg.NodeName, Tags: a.Tags()} },
+		Logger:     a.log,
+		Concurrent: a.cfg.HandlerConcurrency,
+		Timeout:    a.cfg.HandlerTimeout,
+		Ran: func(command string, took time.Duration, _ error) {
+			metrics.AddSample([]string{"agent", "invoke", command}, float32(took.Seconds()*1000))
+		},
+	}, specs)
+	a.onStop("handlers", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, handlerGrace)
+		defer cancel()
+		if err := a.handlers.Stop(ctx); err != nil {
+			a.log.Warn("event handlers were still running and have been ended")
+		}
+		return nil
+	})
+	a.onStop("events", func(context.Context) error {
+		a.pipeline.Stop()
+		a.events.Close()
+		return nil
+	})
+	return nil
+}
+
+// startGossip starts the core and the gossip under it. Members are known from here on.
+func (a *Agent) startGossip() error {
+	interval, err := gossip.Interval(a.cfg.Profile)
+	if err != nil {
+		return err
+	}
+	meta, err := wire.EncodeTags(a.Tags(), uint8(a.cfg.Protocol))
+	if err != nil {
+		return err
+	}
+	cfg := a.stateConfig(interval)
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a.core = core.New(core.Config{
+		State:     state.New(cfg, state.Node{Name: a.cfg.NodeName}),
+		View:      a.view,
+		Emit:      a.emit,
+		Internal:  a.answerKeyQuery,
+		Reconnect: a.reconnect,
+		Reaped:    func(string) {},
+		Quit:      a.loseName,
+		Metric:    recordMetric,
+		Log:       a.logs.Logger("serf"),
+	})
+	a.gossip, err = gossip.Start(gossip.Config{
+		Name:          a.cfg.NodeName,
+		BindAddr:      a.addrs.Bind.Addr().String(),
+		BindPort:      int(a.addrs.Bind.Port()),
+		AdvertiseAddr: advertiseAddr(a),
+		AdvertisePort: int(a.addrs.Advertise.Port()),
+		Profile:       a.cfg.Profile,
+		Protocol:      uint8(a.cfg.Protocol),
+		Keyring:       a.keyring,
+		Compression:   a.cfg.EnableCompression,
+		Meta:          meta,
+		Inbox:         a.core,
+		Log:           a.logs.Logger("gossip"),
+		Std:           a.logs.Std(),
+	})
+	if err != nil {
+		return err
+	}
+	a.onStop("gossip", func(context.Context) error { return a.gossip.Stop() })
+	a.core.Start(a.gossip)
+	a.onStop("core", func(context.Context) error {
+		a.core.Stop()
+		return nil
+	})
+	return nil
+}
+
+// advertiseAddr is "" unless an address was asked for.
+func advertiseAddr(a *Agent) string {
+	if !a.addrs.Advertise.IsValid() {
+		return ""
+	}
+	return a.addrs.Advertise.Addr().String()
+}
+
+func (a *Agent) stateConfig(gossipInterval time.Duration) state.Config {
+	cfg := state.DefaultConfig()
+	cfg.Protocol = uint8(a.cfg.Protocol)
+	cfg.Tags = a.Tags()
+	cfg.EventSizeLimit = a.cfg.UserEventSizeLimit
+	cfg.QuerySizeLimit = a.cfg.QuerySizeLimit
+	cfg.QueryResponseSizeLimit = a.cfg.QueryResponseSizeLimit
+	cfg.GossipInterval = gossipInterval
+	cfg.ReconnectInterval = a.cfg.ReconnectInterval
+	cfg.ReconnectTimeout = a.cfg.ReconnectTimeout
+	cfg.TombstoneTimeout = a.cfg.TombstoneTimeout
+	cfg.PruneDelay = a.cfg.BroadcastTimeout + leavePropagateDelay
+	cfg.ResolveConflicts = !a.cfg.DisableNameResolution
+	return cfg
+}
+
+// emit hands an event on to handlers and streams.
+func (a *Agent) emit(e event.Event) {
+	if !a.pipeline.Emit(e) {
+		metrics.IncrCounter([]string{"gossip", "events", "dropped"}, 1)
+	}
+}
+
+// loseName ends the agent after a vote gave its name to another node.
+func (a *Agent) loseName(reason string) {
+	a.log.Warn("shutting down: " + reason)
+	a.quit(nil)
+}
+
+// recordMetric counts or measures under Serf's names (Serf reference 2.15).
+func recordMetric(m state.Metric) {
+	key := strings.Split(m.Name, ".")
+	if m.Detail != "" {
+		key = append(key, m.Detail)
+	}
+	switch m.Kind {
+	case state.Counter:
+		metrics.IncrCounter(key, float32(m.Value))
+	case state.Gauge:
+		metrics.SetGauge(key, float32(m.Value))
+	case state.Sample:
+		metrics.AddSample(key, float32(m.Value))
+	}
+}
+
+// startDNS answers DNS, unless it is off. An address that was asked for must be free; without the default one
+// the agent goes on, since several may run on one host.
+func (a *Agent) startDNS() error {
+	if a.addrs.DNS == "" {
+		return nil
+	}
+	log := a.logs.Logger("dns")
+	bridge, err := dnsbridge.New(dnsbridge.Config{
+		Addr:        a.addrs.DNS,
+		Zone:        a.cfg.DNSZone,
+		NodeTTL:     a.cfg.DNSNodeTTL,
+		ServiceTTL:  a.cfg.DNSServiceTTL,
+		NegativeTTL: a.cfg.DNSNegativeTTL,
+		Log:         log,
+	}, a.view)
+	if err != nil {
+		return err
+	}
+	err = bridge.Start()
+	if errors.Is(err, syscall.EADDRINUSE) && !a.cfg.DNSAddrSet {
+		log.Warn("no DNS: the default address is taken, perhaps by another agent; choose one with -dns-addr",
+			"addr", a.addrs.DNS)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.dns = bridge
+	a.onStop("DNS", func(context.Context) error { return bridge.Close() })
+	return nil
+}
