@@ -6,6 +6,9 @@ package lamport
 // Time is a point in logical time. It is never compared with wall time.
 type Time uint64
 
+// last is where a clock stops: it never wraps round.
+const last = ^Time(0)
+
 // Clock is owned by one goroutine. The zero value stands at 0.
 type Clock struct{ now Time }
 
@@ -14,16 +17,18 @@ func (c *Clock) Time() Time { return c.now }
 
 // Increment moves the clock forward by one and returns the new time.
 func (c *Clock) Increment() Time {
-	c.now++
+	if c.now < last {
+		c.now++
+	}
 	return c.now
 }
 
 // Witness moves the clock past t if it has not passed it yet. The largest time is witnessed without
 // wrapping round: a hostile peer can stop the clock, but never turn it back.
 func (c *Clock) Witness(t Time) {
-	if t >= c.now && t < ^Time(0) {
-		c.now = t + 1
-	} else if t == ^Time(0) {
-		c.now = t
+	if t < c.now {
+		return
 	}
+	c.now = t
+	c.Increment()
 }

@@ -2,23 +2,24 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
-	"github.com/seed-645ce708/gossip/agent/internal/view"
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
 // Refusals of local requests, in Serf's words, which reach users through RPC. Those about sizes are made where
 // they arise, since they tell the limit.
 var (
-	ErrNotAlive     = errors.New("Serf can't Join after Leave or Shutdown")
-	ErrLeaving      = errors.New("Leave already in progress")
-	ErrLeft         = errors.New("already left")
-	ErrShutdown     = errors.New("Leave called after Shutdown")
-	ErrNoQueries    = errors.New("Feature not supported")
-	ErrReservedName = errors.New("Queries cannot contain the '_serf_' prefix")
+	ErrNotAlive     = errors.New("Serf can't Join after Leave or Shutdown")    //nolint:staticcheck // Serf's words
+	ErrLeaving      = errors.New("Leave already in progress")                  //nolint:staticcheck // Serf's words
+	ErrLeft         = errors.New("already left")                               // a caller that wanted to leave has what it wanted
+	ErrShutdown     = errors.New("Leave called after Shutdown")                //nolint:staticcheck // Serf's words
+	ErrNoQueries    = errors.New("Feature not supported")                      //nolint:staticcheck // Serf's words
+	ErrReservedName = errors.New("Queries cannot contain the '_serf_' prefix") //nolint:staticcheck // Serf's words
 	ErrAnswered     = errors.New("response already sent")
 	ErrDeadline     = errors.New("response is past the deadline")
 )
@@ -34,64 +35,199 @@ const (
 	PhaseShutdown
 )
 
-// Clocks are the current values of the three Lamport clocks: the next local action of each kind is stamped
-// with them.
-type Clocks struct{ Member, Event, Query lamport.Time }
-
-// Counts are numbers of members by status.
-type Counts struct{ Alive, Leaving, Left, Failed int }
-
-// Total is the number of members in any status.
-func (c Counts) Total() int { return c.Alive + c.Leaving + c.Left + c.Failed }
-
-// Live is the number of members that memberlist sees alive.
-func (c Counts) Live() int { return c.Alive + c.Leaving }
-
 // State is one agent's knowledge of the cluster. See the package comment for how to use it.
 type State struct {
-	cfg  Config
-	rand *rand.Rand
+	cfg   Config
+	rand  *rand.Rand
+	name  string
+	phase Phase
+	tags  map[string]string // as configured, for filters
+
+	clocks  clocks
+	members table
+	intents map[string]intent
+	prunes  map[string]time.Time // members to forget once they are gone, but not before this time
+	events  eventRing
+	queries queryRing
+	open    map[queryKey]*openQuery    // received, and waiting for our answer
+	running map[lamport.Time]*ownQuery // asked by us, and waiting for answers
+	vote    *vote                      // on who owns our name; nil if there is none
+
+	nextReap, nextReconnect time.Time // zero before the first Step
+
+	// now and out belong to the Step that is being made.
+	now time.Time
+	out []Effect
 }
 
 // New returns the state of an agent that knows only itself. The local node is alive from the start; of its
 // fields only Name must be known by now, the NodeJoin that memberlist reports for it fills in the rest.
 func New(cfg Config, local Node) *State {
-	return &State{cfg: cfg, rand: cfg.Rand}
+	s := &State{
+		cfg:     cfg,
+		rand:    cfg.Rand,
+		name:    local.Name,
+		tags:    cfg.Tags,
+		clocks:  newClocks(),
+		members: newTable(),
+		intents: make(map[string]intent),
+		prunes:  make(map[string]time.Time),
+		events:  newEventRing(cfg.EventBuffer),
+		queries: newQueryRing(cfg.QueryBuffer),
+		open:    make(map[queryKey]*openQuery),
+		running: make(map[lamport.Time]*ownQuery),
+	}
+	if s.rand == nil {
+		s.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // picks peers, protects nothing
+	}
+	s.addMember(local)
+	s.out = nil // a damaged meta is logged when memberlist reports the node
+	return s
 }
 
-// Step changes the state by one input at the given time, and returns what must be done, in order.
+// Step changes the state by one input at the given time, and returns what must be done, in order. With an error
+// there are no effects and nothing changed.
 func (s *State) Step(now time.Time, in Input) ([]Effect, error) {
-	return nil, nil
+	s.now, s.out = now, nil
+	if s.nextReap.IsZero() {
+		s.nextReap = now.Add(s.cfg.ReapInterval)
+		s.nextReconnect = now.Add(s.cfg.ReconnectInterval)
+	}
+	err := s.step(in)
+	out := s.out
+	s.out = nil
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
-// Next returns when a Tick will have something to do.
-func (s *State) Next(now time.Time) time.Time { return now.Add(s.cfg.ReapInterval) }
+func (s *State) step(in Input) error {
+	switch in := in.(type) {
+	case NodeJoin:
+		s.nodeJoin(in.Node)
+	case NodeUpdate:
+		s.nodeUpdate(in.Node)
+	case NodeLeave:
+		s.nodeLeave(in.Node)
+	case NameConflict:
+		s.nameConflict(in.Existing, in.Other)
+	case Receive:
+		s.receive(in.Msg, in.Raw)
+	case RemoteState:
+		s.mergeRemote(in.State, in.IgnoreOld)
+	case Joined:
+		return s.joined()
+	case LeaveBegin:
+		return s.leaveBegin()
+	case LeaveDone:
+		if s.phase == PhaseLeaving {
+			s.phase = PhaseLeft
+		}
+	case Shutdown:
+		if s.phase < PhaseLeft {
+			s.logf(Warn, "Shutdown without a Leave")
+		}
+		s.phase = PhaseShutdown
+	case ForceLeave:
+		s.declareLeave(in.Name, in.Prune)
+	case UserEvent:
+		return s.sendUserEvent(in)
+	case Query:
+		return s.ask(in)
+	case QueryCancel:
+		s.cancelQuery(in.LTime, in.ID)
+	case Respond:
+		return s.respond(queryKey{in.LTime, in.ID}, in.Payload)
+	case LocalTags:
+		if _, err := wire.EncodeTags(in.Tags, s.cfg.Protocol); err != nil {
+			return err
+		}
+		s.tags = in.Tags
+	case Restore:
+		s.restore(in)
+	case Tick:
+		s.tick()
+	}
+	return nil
+}
 
-// Members returns all members of every status, sorted by name. The slice and the members are immutable; they
-// are the same as last time if nothing changed.
-func (s *State) Members() []*view.Member { return nil }
+// receive handles a message from a peer, and passes it on if it is news.
+func (s *State) receive(m wire.Message, raw []byte) {
+	switch m := m.(type) {
+	case *wire.Leave:
+		if s.leaveIntent(m.Node, m.LTime, m.Prune) {
+			s.emit(Broadcast{Queue: QueueIntent, Msg: raw})
+		}
+	case *wire.Join:
+		if s.joinIntent(m.Node, m.LTime) {
+			s.emit(Broadcast{Queue: QueueIntent, Msg: raw})
+		}
+	case *wire.UserEvent:
+		if s.userEvent(m) {
+			s.emit(Broadcast{Queue: QueueEvent, Msg: raw})
+		}
+	case *wire.Query:
+		if s.query(m) {
+			s.emit(Broadcast{Queue: QueueQuery, Msg: raw})
+		}
+	case *wire.QueryResponse:
+		s.queryResponse(m)
+	case *wire.Relay:
+		if len(m.Inner) > 0 {
+			s.emit(Send{To: m.DestAddr, Node: m.DestName, Msg: m.Inner})
+		}
+	}
+}
 
-// Changed reports whether members changed since Members was last called.
-func (s *State) Changed() bool { return false }
+// tick does all that is due.
+func (s *State) tick() {
+	s.endQueries()
+	s.prunePending()
+	if !s.now.Before(s.nextReap) {
+		s.nextReap = s.now.Add(s.cfg.ReapInterval)
+		s.reap()
+	}
+	if !s.now.Before(s.nextReconnect) {
+		s.nextReconnect = s.now.Add(s.cfg.ReconnectInterval)
+		s.reconnect()
+	}
+}
 
-// Counts returns numbers of members by status.
-func (s *State) Counts() Counts { return Counts{} }
-
-// Clocks returns the Lamport clocks.
-func (s *State) Clocks() Clocks { return Clocks{} }
+// Next returns when a Tick will have something to do; it may be in the past.
+func (s *State) Next(now time.Time) time.Time {
+	if s.nextReap.IsZero() {
+		return now
+	}
+	next := s.nextReap
+	if s.nextReconnect.Before(next) {
+		next = s.nextReconnect
+	}
+	for _, q := range s.running {
+		if q.deadline.Before(next) {
+			next = q.deadline
+		}
+	}
+	for _, due := range s.prunes {
+		// One that is overdue waits for memberlist, not for time.
+		if due.After(now) && due.Before(next) {
+			next = due
+		}
+	}
+	return next
+}
 
 // Phase returns where the local agent is in its life.
-func (s *State) Phase() Phase { return PhaseAlive }
+func (s *State) Phase() Phase { return s.phase }
 
-// Local returns the local member.
-func (s *State) Local() *view.Member { return nil }
+func (s *State) emit(e Effect) { s.out = append(s.out, e) }
 
-// LocalState returns our half of a push/pull.
-func (s *State) LocalState() *wire.PushPull { return nil }
+func (s *State) emitEvent(e event.Event) { s.emit(Emit{Event: e}) }
 
-// DefaultQueryTimeout is the timeout of queries that name none: it grows with the number of digits of the
-// cluster's size (reference 2.7).
-func (s *State) DefaultQueryTimeout() time.Duration { return 0 }
+func (s *State) logf(level Level, format string, args ...any) {
+	s.emit(Log{Level: level, Text: fmt.Sprintf(format, args...)})
+}
 
-// ResponseRoom returns how many bytes of payload fit an answer to the query.
-func (s *State) ResponseRoom(ltime lamport.Time, id uint32) int { return 0 }
+func (s *State) count(name, detail string) {
+	s.emit(Metric{Name: name, Detail: detail, Kind: Counter, Value: 1})
+}
