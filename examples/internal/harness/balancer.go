@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"text/template"
 )
@@ -22,7 +21,7 @@ type Balancer struct {
 	Addr    string // host:port of the web page
 	HAProxy *Process
 	Sync    *Process
-	backend string // path of the file that gossip-lbsync writes
+	Backend string // path of the file that gossip-lbsync writes
 	stage   *Stage
 }
 
@@ -32,7 +31,7 @@ var ErrNoHAProxy = errors.New("haproxy is not on the PATH")
 // StartBalancer starts HAProxy and a gossip-lbsync that follows the given agent, and waits until a page can be had through
 // them, or until ctx ends.
 func (s *Stage) StartBalancer(ctx context.Context, agent *Agent) (*Balancer, error) {
-	haproxy, err := LookDaemon("haproxy")
+	haproxy, err := LookPath("haproxy")
 	if err != nil {
 		return nil, ErrNoHAProxy
 	}
@@ -40,8 +39,8 @@ func (s *Stage) StartBalancer(ctx context.Context, agent *Agent) (*Balancer, err
 	if err != nil {
 		return nil, err
 	}
-	b := &Balancer{Addr: addr, backend: s.Path("backend.cfg"), stage: s}
-	values := map[string]string{"Dir": s.Dir, "Addr": addr, "RPC": agent.RPC, "HAProxy": haproxy}
+	b := &Balancer{Addr: addr, Backend: s.Path("backend.cfg"), stage: s}
+	values := map[string]string{"Dir": s.Dir, "Addr": addr, "RPC": agent.RPC}
 	for name, text := range map[string]string{"haproxy.cfg": haproxyConfig, "lbsync.hcl": lbsyncConfig} {
 		var out strings.Builder
 		if err := template.Must(template.New(name).Parse(text)).Execute(&out, values); err != nil {
@@ -55,7 +54,7 @@ func (s *Stage) StartBalancer(ctx context.Context, agent *Agent) (*Balancer, err
 	if _, err := s.Write("backend.cfg", "backend web\n"); err != nil {
 		return nil, err
 	}
-	b.HAProxy, err = s.Start("haproxy", haproxy, "-W", "-S", s.Path("haproxy-master.sock"), "-f", s.Path("haproxy.cfg"), "-f", b.backend)
+	b.HAProxy, err = s.Start("haproxy", haproxy, "-W", "-S", s.Path("haproxy-master.sock"), "-f", s.Path("haproxy.cfg"), "-f", b.Backend)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +71,4 @@ func (s *Stage) StartBalancer(ctx context.Context, agent *Agent) (*Balancer, err
 		_, err := Get(ctx, b.Addr)
 		return err
 	})
-}
-
-// LookDaemon finds a program on the PATH or where Debian keeps daemons, which a plain user's PATH leaves out.
-func LookDaemon(name string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
-	}
-	return exec.LookPath("/usr/sbin/" + name)
 }

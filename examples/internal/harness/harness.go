@@ -99,7 +99,7 @@ func (s *Stage) Start(name, program string, args ...string) (*Process, error) {
 	}
 	defer log.Close() // the child has its own descriptor
 	cmd := exec.Command(s.Program(program), args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, log, log
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.Dir, environ(), log, log
 	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -113,6 +113,26 @@ func (s *Stage) Start(name, program string, args ...string) (*Process, error) {
 	defer s.mu.Unlock()
 	s.processes = append(s.processes, p)
 	return p, nil
+}
+
+// environ is our environment for a child, whose PATH also has the place where Debian keeps daemons, which a plain
+// user's PATH leaves out.
+func environ() []string {
+	return append(os.Environ(), "PATH="+os.Getenv("PATH")+string(os.PathListSeparator)+daemons)
+}
+
+// daemons is where Debian keeps them.
+const daemons = "/usr/sbin"
+
+// LookPath finds a program on the PATH that children get.
+func LookPath(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if daemon, failed := exec.LookPath(filepath.Join(daemons, name)); failed == nil {
+			return daemon, nil
+		}
+	}
+	return path, err
 }
 
 // Program returns the path of one of the product's programs; a name with a slash is returned as it is.
@@ -180,7 +200,7 @@ func (s *Stage) Run(ctx context.Context, env []string, program string, args ...s
 	cmd := exec.CommandContext(ctx, s.Program(program), args...)
 	var stdout, stderr strings.Builder
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, &stdout, &stderr
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(environ(), env...)
 	cmd.SysProcAttr = ownGroup()
 	cmd.Cancel = func() error { killGroup(cmd.Process.Pid); return nil }
 	cmd.WaitDelay = time.Second // a grandchild that holds the pipes must not hold us

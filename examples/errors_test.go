@@ -1,0 +1,106 @@
+package examples_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/examples/internal/harness"
+)
+
+// TestErrors makes the mistakes that everyone makes. Each must end with exit code 1 and one line on standard error that
+// names the thing at fault, and never with a stack trace.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	ctx, s := within(t, 2*time.Minute), stage(t)
+	const key, otherKey = "cj8v5cqOXyBMtFKgTQWRTw==", "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s="
+	running := startAgent(ctx, t, s, harness.AgentConfig{Name: "running", Args: []string{"-encrypt=" + key}})
+	guarded := startAgent(ctx, t, s, harness.AgentConfig{Name: "guarded", Args: []string{
+		"-config-file=" + must(s.Write("guarded.json", `{"rpc_auth": "open sesame"}`))(t),
+	}})
+
+	// A TCP port that something else has, and one where nobody listens.
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	taken := l.Addr().String()
+	nobody := must(harness.FreeAddr("127.0.0.1"))(t)
+
+	syntax := must(s.Write("syntax.json", "{\n  \"node_name\": \"a\",\n  \"role\" \"web\"\n}\n"))(t)
+	unknown := must(s.Write("unknown.json", `{"node_nmae": "a"}`))(t)
+	wrongType := must(s.Write("type.json", `{"node_name": 7}`))(t)
+	lbsync := must(s.Write("lb.hcl", "source \"gossip\" {\n  adress = \"127.0.0.1:7373\"\n}\n"))(t)
+
+	agent := func(args ...string) []string {
+		quiet := []string{"agent", "-node=x", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0", "-dns-addr="}
+		return append(quiet, args...)
+	}
+	for _, test := range []struct {
+		name    string
+		program string
+		args    []string
+		names   []string // what the message must hold
+	}{
+		{"unknown command", "gossip", []string{"memberz"}, []string{"memberz", "help"}},
+		{"unknown flag", "gossip", []string{"members", "-colour"}, []string{"-colour"}},
+		{"unknown flag of the agent", "gossip", agent("-bnd=1.2.3.4"), []string{"-bnd"}},
+		{"bad value of a flag", "gossip", agent("-retry-interval=soon"), []string{"retry-interval", "soon"}},
+		{"bad tag", "gossip", agent("-tag=web"), []string{"web", "KEY=VALUE"}},
+
+		{"missing configuration", "gossip", agent("-config-file=/nowhere.json"), []string{"/nowhere.json"}},
+		{"configuration that is no JSON", "gossip", agent("-config-file=" + syntax), []string{syntax, "3"}},
+		{"unknown key", "gossip", agent("-config-file=" + unknown), []string{unknown, "node_nmae"}},
+		{"wrong type", "gossip", agent("-config-file=" + wrongType), []string{wrongType, "node_name"}},
+
+		{"taken gossip port", "gossip", agent("-bind=" + taken), []string{taken, "in use"}},
+		{"taken RPC port", "gossip", agent("-rpc-addr=" + taken), []string{taken, "in use"}},
+		{"taken DNS port", "gossip", agent("-dns-addr=" + taken), []string{taken, "in use"}},
+
+		{"key that is no base64", "gossip", agent("-encrypt=not a key"), []string{"base64"}},
+		{"key of a wrong length", "gossip", agent("-encrypt=c2hvcnQ="), []string{"16, 24 or 32"}},
+		{"another cluster's key", "gossip", agent("-encrypt="+otherKey, "-join="+running.Gossip), []string{running.Gossip}},
+		{"wrong RPC key", "gossip", []string{"members", "-rpc-addr=" + guarded.RPC, "-rpc-auth=guess"}, []string{guarded.RPC, "-rpc-auth"}},
+		{"no RPC key", "gossip", []string{"members", "-rpc-addr=" + guarded.RPC}, []string{guarded.RPC, "-rpc-auth"}},
+
+		{"peer that is not there", "gossip", agent("-join=" + nobody), []string{nobody}},
+		{"peer that is not there, at run time", "gossip", []string{"join", "-rpc-addr=" + running.RPC, nobody}, []string{nobody}},
+		{"agent that is not there", "gossip", []string{"members", "-rpc-addr=" + nobody}, []string{nobody, "agent"}},
+		{"DNS that is not there", "gossip", []string{"resolve", "-dns-addr=" + nobody, "web.service.gossip"}, []string{nobody}},
+
+		{"lbsync: unknown command", "gossip-lbsync", []string{"runn"}, []string{"runn"}},
+		{"lbsync: unknown flag", "gossip-lbsync", []string{"run", "-konfig=x"}, []string{"-konfig"}},
+		{"lbsync: missing configuration", "gossip-lbsync", []string{"run", "-config=/nowhere.hcl"}, []string{"/nowhere.hcl"}},
+		{"lbsync: unknown key", "gossip-lbsync", []string{"check", "-config=" + lbsync}, []string{lbsync + ":2", "adress"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx := within(t, 30*time.Second)
+			r := must(s.Run(ctx, nil, test.program, test.args...))(t)
+			if r.Code != 1 {
+				t.Errorf("exit code %d, want 1", r.Code)
+			}
+			lines := strings.Split(strings.TrimRight(r.Stderr, "\n"), "\n")
+			if strings.HasPrefix(test.name, "lbsync") {
+				lines = lines[:1] // reports every fault of a configuration, each on its line
+			}
+			if len(lines) != 1 || lines[0] == "" {
+				t.Errorf("want one line on standard error, got %d", len(lines))
+			}
+			for _, name := range test.names {
+				if !strings.Contains(r.Stderr, name) {
+					t.Errorf("the message does not name %q", name)
+				}
+			}
+			for _, secret := range []string{key, otherKey, "open sesame", "guess", "not a key"} {
+				if strings.Contains(r.Stderr+r.Stdout, secret) {
+					t.Errorf("a secret is printed")
+				}
+			}
+			if strings.Contains(r.Stderr+r.Stdout, "goroutine ") {
+				t.Error("a stack trace is printed")
+			}
+			if t.Failed() {
+				t.Logf("%s %q\nstdout:\n%s\nstderr:\n%s", test.program, test.args, r.Stdout, r.Stderr)
+			}
+		})
+	}
+}

@@ -1,0 +1,91 @@
+//go:build unix
+
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestCloseLeavesNothing starts programs that would rather stay: one with a child, one that ignores the request to end.
+func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s, err := New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := s.Start("parent", "/bin/sh", "-c", "sleep 600 & echo $!; wait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var child int
+	err = Eventually(ctx, func() (err error) {
+		child, err = strconv.Atoi(strings.TrimSpace(parent.Log()))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if parent.Running() {
+		t.Error("the parent still runs")
+	}
+	err = Eventually(ctx, func() error {
+		// The child was handed to init, which may take a moment to bury it.
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child)); err == nil && strings.Contains(string(stat), ") Z ") {
+			return nil
+		}
+		if err := syscall.Kill(child, 0); !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("the child %d is still there: %v", child, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(s.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	s.Close() // again does no harm
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	s, err := New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r, err := s.Run(t.Context(), []string{"WHAT=this"}, "/bin/sh", "-c", "echo $WHAT; echo that >&2; exit 3")
+	if want := (Result{Stdout: "this\n", Stderr: "that\n", Code: 3}); err != nil || r != want {
+		t.Errorf("got %+v, %v, want %+v", r, err, want)
+	}
+	if _, err := s.Run(t.Context(), nil, "missing"); err == nil {
+		t.Error("a missing program gives no error")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Run(ctx, nil, "/bin/sh", "-c", "sleep 600"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a program that hangs ends with %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+func TestFreeAddr(t *testing.T) {
+	t.Parallel()
+	addr, err := FreeAddr(Loopback(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host, port := Host(addr), Port(addr); host != "127.0.0.1" || port < 20000 || port >= 32000 {
+		t.Errorf("got %s, want 127.0.0.1 and a port from 20000 to 31999", addr)
+	}
+}
