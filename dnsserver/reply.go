@@ -1,0 +1,273 @@
+package dnsserver
+
+import (
+	"net"
+
+	"github.com/miekg/dns"
+
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
+)
+
+// advertised is how long a UDP message we take, in every reply with EDNS: what passes all common networks in one
+// piece (DNS flag day 2020).
+const advertised = 1232
+
+// reply is a reply in the making. It keeps its own account of the length on the wire, so that it never has to pack
+// thousands of records to find out that a few dozen fit.
+type reply struct {
+	req           *request
+	rcode         int
+	authoritative bool
+	truncated     bool
+	answer        []dns.RR
+	authority     []dns.RR
+	additional    []dns.RR
+	reason        *dns.EDNS0_EDE
+
+	limit int  // octets
+	size  int  // octets so far; never less than the truth
+	tcp   bool // no truncation
+}
+
+func newReply(req *request, p path) *reply {
+	rep := &reply{req: req, tcp: p.tcp, limit: maxMessage, size: headerSize}
+	if !p.tcp {
+		rep.limit = minUDP
+		if req.opt != nil {
+			// Less than 512 means 512: RFC 6891 section 6.2.3.
+			rep.limit = max(minUDP, min(int(req.opt.UDPSize()), p.udpLimit))
+		}
+	}
+	if rep.echoesQuestion() {
+		rep.size += len(req.wireName) + questionTail
+	}
+	if req.opt != nil {
+		rep.size += optSize
+	}
+	return rep
+}
+
+// Sizes on the wire. Owners of answers are the name asked for, hence a pointer of two octets.
+const (
+	optSize     = 11
+	optionHead  = 4
+	rrHead      = 10 // type, class, TTL, length
+	pointerSize = 2
+	// Beyond this a name cannot be pointed to (RFC 1035 section 4.1.4).
+	maxPointer = 1 << 14
+)
+
+// echoesQuestion: a question that did not parse cannot be repeated, and of several none is the one.
+func (rep *reply) echoesQuestion() bool {
+	return rep.req.questions == 1 && rep.req.wireName != nil
+}
+
+// explain adds an Extended DNS Error (RFC 8914), if the client speaks EDNS.
+func (rep *reply) explain(code uint16, text string) {
+	if rep.req.opt != nil {
+		rep.reason = &dns.EDNS0_EDE{InfoCode: code, ExtraText: text}
+		rep.size += optionHead + 2 + len(text)
+	}
+}
+
+func (rep *reply) header(rrtype uint16, ttl uint32) dns.RR_Header {
+	return dns.RR_Header{Name: rep.req.question.Name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
+}
+
+// addSOA makes a negative answer complete: RFC 2308 section 3.
+func (rep *reply) addSOA(z *zone.Zone) {
+	set := z.SOA()
+	// The owner keeps the case of the question, whose end it is, and so can point to it.
+	owner := rep.req.question.Name[len(rep.req.question.Name)-len(z.Origin()):]
+	rep.authority = []dns.RR{soaRecord(set, dns.RR_Header{Name: owner, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: set.TTL})}
+}
+
+func soaRecord(set *zone.RRset, h dns.RR_Header) *dns.SOA {
+	s := set.SOA
+	return &dns.SOA{
+		Hdr: h, Ns: s.Primary, Mbox: s.Mailbox, Serial: s.Serial,
+		Refresh: s.Refresh, Retry: s.Retry, Expire: s.Expire, Minttl: s.Minimum,
+	}
+}
+
+// addAnswer puts the set into the answer section: all of it, or what fits.
+func (r *responder) addAnswer(rep *reply, set *zone.RRset) {
+	n := set.Len()
+	fit := (rep.limit - rep.size) / minRecord(set.Type)
+	var hosts []*zone.Host
+	for _, i := range r.pick(set, min(n, fit)) {
+		rr, size := rep.record(set, int(i))
+		if rep.size+size > rep.limit {
+			break
+		}
+		rep.size += size
+		rep.answer = append(rep.answer, rr)
+		switch set.Type {
+		case zone.TypeSRV:
+			hosts = append(hosts, set.SRV[i].Target)
+		case zone.TypeNS:
+			hosts = append(hosts, set.NS[i])
+		}
+	}
+	if len(rep.answer) < n {
+		// TCP has no bit for it: what fits is a fair sample, since the order was random.
+		rep.truncated = !rep.tcp
+		return
+	}
+	rep.addHosts(hosts)
+}
+
+// minRecord returns the least octets that a record of the type takes.
+func minRecord(t zone.Type) int {
+	switch t {
+	case zone.TypeA:
+		return pointerSize + rrHead + net.IPv4len
+	case zone.TypeAAAA:
+		return pointerSize + rrHead + net.IPv6len
+	default:
+		return pointerSize + rrHead
+	}
+}
+
+// record makes the i-th record of the set, and says how long it is on the wire at most.
+func (rep *reply) record(set *zone.RRset, i int) (dns.RR, int) {
+	h := rep.header(uint16(set.Type), set.TTL)
+	size := pointerSize + rrHead
+	switch set.Type {
+	case zone.TypeA:
+		return &dns.A{Hdr: h, A: set.Addrs[i].AsSlice()}, size + net.IPv4len
+	case zone.TypeAAAA:
+		return &dns.AAAA{Hdr: h, AAAA: set.Addrs[i].AsSlice()}, size + net.IPv6len
+	case zone.TypeSRV:
+		s := set.SRV[i]
+		rr := &dns.SRV{Hdr: h, Priority: s.Priority, Weight: s.Weight, Port: s.Port, Target: s.Target.Name}
+		return rr, size + 6 + wireLen(s.Target.Name)
+	case zone.TypeTXT:
+		txt := make([]string, len(set.TXT[i]))
+		for j, s := range set.TXT[i] {
+			txt[j] = escapeText(s)
+			size += 1 + len(s)
+		}
+		return &dns.TXT{Hdr: h, Txt: txt}, size
+	case zone.TypeNS:
+		return &dns.NS{Hdr: h, Ns: set.NS[i].Name}, size + wireLen(set.NS[i].Name)
+	default:
+		rr := soaRecord(set, h)
+		return rr, size + wireLen(rr.Ns) + wireLen(rr.Mbox) + 5*4
+	}
+}
+
+// wireLen returns the octets of an uncompressed name that has no escapes, as ours have none.
+func wireLen(name string) int { return len(name) + 1 }
+
+// addHosts puts addresses of targets into the additional section while there is room. To leave one out is no
+// truncation: who misses it can ask (RFC 2181 section 9).
+func (rep *reply) addHosts(hosts []*zone.Host) {
+	seen := make(map[*zone.Host]struct{}, len(hosts))
+	for _, h := range hosts {
+		if _, dup := seen[h]; dup {
+			continue
+		}
+		seen[h] = struct{}{}
+		owner := pointerSize // to the target in the answer
+		if rep.size > maxPointer {
+			owner = wireLen(h.Name)
+		}
+		for _, set := range []*zone.RRset{h.A, h.AAAA} {
+			for i := range set.Addrs {
+				rr, size := rep.record(set, i)
+				if size += owner - pointerSize; rep.size+size > rep.limit {
+					return
+				}
+				rr.Header().Name = h.Name
+				rep.size += size
+				rep.additional = append(rep.additional, rr)
+			}
+		}
+	}
+}
+
+// pack returns the reply as it goes over the wire, in buf if that is long enough. It returns nil if the reply
+// cannot be packed, which would be our mistake.
+func (rep *reply) pack(buf []byte) []byte {
+	out, err := rep.message().PackBuffer(buf)
+	for err == nil && len(out) > rep.limit {
+		switch {
+		case len(rep.additional) > 0:
+			rep.additional = rep.additional[:len(rep.additional)/2]
+		case len(rep.answer) > 0:
+			rep.answer = rep.answer[:len(rep.answer)-1]
+			rep.truncated = !rep.tcp
+		case len(rep.authority) > 0:
+			rep.authority = nil
+			rep.truncated = !rep.tcp
+		default:
+			return nil
+		}
+		out, err = rep.message().PackBuffer(buf)
+	}
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+func (rep *reply) message() *dns.Msg {
+	m := &dns.Msg{
+		MsgHdr: dns.MsgHdr{
+			Id:               rep.req.id,
+			Response:         true,
+			Opcode:           rep.req.opcode,
+			Authoritative:    rep.authoritative,
+			Truncated:        rep.truncated,
+			RecursionDesired: rep.req.rd,
+			Rcode:            rep.rcode,
+		},
+		Compress: true,
+		Answer:   rep.answer,
+		Ns:       rep.authority,
+		Extra:    rep.additional,
+	}
+	if rep.echoesQuestion() {
+		m.Question = []dns.Question{rep.req.question}
+	}
+	if rep.req.opt == nil {
+		return m
+	}
+	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+	opt.SetUDPSize(advertised)
+	if rep.req.opt.Do() {
+		opt.SetDo() // RFC 3225 section 3
+	}
+	if rep.reason != nil {
+		opt.Option = []dns.EDNS0{rep.reason}
+	}
+	m.Extra = append(m.Extra[:len(m.Extra):len(m.Extra)], opt)
+	return m
+}
+
+// escapeText writes a string as miekg/dns takes it: in the escapes of zone files.
+func escapeText(s string) string {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '\\' || c == '"' {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return s
+	}
+	b := make([]byte, 0, len(s)+8)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\\' || c == '"':
+			b = append(b, '\\', c)
+		case c < ' ' || c > '~':
+			b = append(b, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
