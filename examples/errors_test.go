@@ -27,9 +27,9 @@ func TestErrors(t *testing.T) {
 	nobody := must(harness.FreeAddr("127.0.0.1"))(t)
 
 	syntax := must(s.Write("syntax.json", "{\n  \"node_name\": \"a\",\n  \"role\" \"web\"\n}\n"))(t)
-	unknown := must(s.Write("unknown.json", `{"node_nmae": "a"}`))(t)
+	unknown := must(s.Write("unknown.json", `{"node_title": "a"}`))(t)
 	wrongType := must(s.Write("type.json", `{"node_name": 7}`))(t)
-	lbsync := must(s.Write("lb.hcl", "source \"gossip\" {\n  adress = \"127.0.0.1:7373\"\n}\n"))(t)
+	lbsync := must(s.Write("lb.hcl", "source \"gossip\" {\n  host = \"127.0.0.1:7373\"\n}\n"))(t)
 
 	agent := func(args ...string) []string {
 		quiet := []string{"agent", "-node=x", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0", "-dns-addr="}
@@ -49,7 +49,7 @@ func TestErrors(t *testing.T) {
 
 		{"missing configuration", "gossip", agent("-config-file=/nowhere.json"), []string{"/nowhere.json"}},
 		{"configuration that is no JSON", "gossip", agent("-config-file=" + syntax), []string{syntax, "3"}},
-		{"unknown key", "gossip", agent("-config-file=" + unknown), []string{unknown, "node_nmae"}},
+		{"unknown key", "gossip", agent("-config-file=" + unknown), []string{unknown, "node_title"}},
 		{"wrong type", "gossip", agent("-config-file=" + wrongType), []string{wrongType, "node_name"}},
 
 		{"taken gossip port", "gossip", agent("-bind=" + taken), []string{taken, "in use"}},
@@ -70,7 +70,7 @@ func TestErrors(t *testing.T) {
 		{"lbsync: unknown command", "gossip-lbsync", []string{"runn"}, []string{"runn"}},
 		{"lbsync: unknown flag", "gossip-lbsync", []string{"run", "-konfig=x"}, []string{"-konfig"}},
 		{"lbsync: missing configuration", "gossip-lbsync", []string{"run", "-config=/nowhere.hcl"}, []string{"/nowhere.hcl"}},
-		{"lbsync: unknown key", "gossip-lbsync", []string{"check", "-config=" + lbsync}, []string{lbsync + ":2", "adress"}},
+		{"lbsync: unknown key", "gossip-lbsync", []string{"check", "-config=" + lbsync}, []string{lbsync + ":2", "host"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx := within(t, 30*time.Second)

@@ -45,7 +45,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			return nil
 		}
 		if err := syscall.Kill(child, 0); !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("the child %d is still there: %v", child, err)
+			return fmt.Errorf("the child %d is still there: %w", child, err)
 		}
 		return nil
 	})
