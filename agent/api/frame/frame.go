@@ -57,7 +57,7 @@ func (r *Reader) Next(buf []byte, limit int) ([]byte, error) {
 		left[depth]--
 		n, err := s.value()
 		if err != nil {
-			if err == io.EOF && len(s.buf) > 0 { //nolint:errorlint // bufio returns io.EOF itself
+			if errors.Is(err, io.EOF) && len(s.buf) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
 			return s.buf, err
