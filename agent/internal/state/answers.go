@@ -19,6 +19,7 @@ type openQuery struct {
 	key      queryKey
 	to       netip.AddrPort // invalid if the query gave no address
 	node     string
+	own      bool // asked by ourselves
 	relays   int
 	until    time.Time
 	answered bool
@@ -86,8 +87,10 @@ func (s *State) ResponseRoom(ltime lamport.Time, id uint32) int {
 
 // reply sends an acknowledgement or an answer straight to the agent that asks, and by relays if it wants them.
 func (s *State) reply(q *openQuery, m *wire.QueryResponse) {
-	if own, ok := s.running[q.key.time]; ok && own.key == q.key {
-		s.queryResponse(m) // our own query: nothing to send
+	if q.own {
+		if s.isRunning(q.key) {
+			s.queryResponse(m)
+		}
 		return
 	}
 	if !q.to.IsValid() {

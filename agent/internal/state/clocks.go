@@ -49,9 +49,6 @@ func (s *State) witness(c *lamport.Clock, t lamport.Time) bool {
 	if limit < c.Time() {
 		limit = ^lamport.Time(0)
 	}
-	if !s.clocks.synced {
-		limit = max(limit, maxTrusted)
-	}
 	if t > limit {
 		c.Witness(limit)
 		s.count("serf.clock.implausible", "")
@@ -64,7 +61,11 @@ func (s *State) witness(c *lamport.Clock, t lamport.Time) bool {
 
 // witnessRemote witnesses a clock that a push/pull carries: the peer's next time, not one that it has used.
 func (s *State) witnessRemote(c *lamport.Clock, next lamport.Time) {
-	if next > 0 {
+	switch {
+	case next == 0:
+	case !s.clocks.synced && next <= maxTrusted:
+		c.Witness(next - 1)
+	default:
 		s.witness(c, next-1)
 	}
 }

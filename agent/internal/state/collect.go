@@ -20,6 +20,12 @@ type ownQuery struct {
 	vote            *vote // gets the responses instead of the agent; nil for all but the vote's own query
 }
 
+// isRunning reports whether we asked the query and still wait for answers.
+func (s *State) isRunning(key queryKey) bool {
+	q, ok := s.running[key.time]
+	return ok && q.key == key
+}
+
 // queryResponse hands an acknowledgement or answer to who waits for it, once for each member (reference 2.7).
 func (s *State) queryResponse(m *wire.QueryResponse) {
 	q, ok := s.running[m.LTime]

@@ -92,17 +92,17 @@ func (c *Config) Validate() error {
 	}
 	for _, n := range []struct {
 		what  string
-		value int
+		value int64
 	}{
-		{"user event size limit", c.EventSizeLimit},
-		{"query size limit", c.QuerySizeLimit},
-		{"query response size limit", c.QueryResponseSizeLimit},
-		{"event buffer", c.EventBuffer},
-		{"query buffer", c.QueryBuffer},
-		{"query timeout multiplier", c.QueryTimeoutMult},
-		{"gossip interval", int(c.GossipInterval)},
-		{"reap interval", int(c.ReapInterval)},
-		{"reconnect interval", int(c.ReconnectInterval)},
+		{"user event size limit", int64(c.EventSizeLimit)},
+		{"query size limit", int64(c.QuerySizeLimit)},
+		{"query response size limit", int64(c.QueryResponseSizeLimit)},
+		{"event buffer", int64(c.EventBuffer)},
+		{"query buffer", int64(c.QueryBuffer)},
+		{"query timeout multiplier", int64(c.QueryTimeoutMult)},
+		{"gossip interval", int64(c.GossipInterval)},
+		{"reap interval", int64(c.ReapInterval)},
+		{"reconnect interval", int64(c.ReconnectInterval)},
 	} {
 		if n.value <= 0 {
 			return fmt.Errorf("%s must be positive, not %d", n.what, n.value)

@@ -63,7 +63,7 @@ func (s *State) mergeRemote(pp *wire.PushPull, ignoreOld bool) {
 	}
 
 	if ignoreOld {
-		s.events.min = max(s.events.min, pp.EventLTime)
+		s.events.min = max(s.events.min, min(pp.EventLTime, s.clocks.event.Time()))
 	}
 	slots := slices.DeleteFunc(slices.Clone(pp.Events), func(slot *wire.EventSlot) bool { return slot == nil })
 	slices.SortStableFunc(slots, func(a, b *wire.EventSlot) int { return cmp.Compare(a.LTime, b.LTime) })

@@ -34,7 +34,7 @@ type querySlot struct {
 	ids  []uint32
 }
 
-func newQueryRing(size int) queryRing { return queryRing{slots: make([]querySlot, size)} }
+func newQueryRing(size int) queryRing { return queryRing{slots: make([]querySlot, max(size, 1))} }
 
 // add reports whether the query is new.
 func (r *queryRing) add(k queryKey) bool {
@@ -119,6 +119,9 @@ func (s *State) startQuery(in Query) (*ownQuery, error) {
 		acks:      make(map[string]bool),
 		responses: make(map[string]bool),
 	}
+	if stuck, ok := s.running[m.LTime]; ok {
+		s.endQuery(stuck) // only when the clock has come to its end and stands still
+	}
 	s.running[m.LTime] = q
 	return q, nil
 }
@@ -157,6 +160,7 @@ func (s *State) deliver(key queryKey, m *wire.Query) {
 		key:    key,
 		to:     netip.AddrPortFrom(m.Addr.Unmap(), m.Port),
 		node:   m.SourceNode,
+		own:    s.isRunning(key),
 		relays: int(m.RelayFactor),
 		until:  s.now.Add(min(max(m.Timeout, 0), maxQueryTime)),
 	}

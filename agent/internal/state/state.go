@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
+	"github.com/seed-645ce708/gossip/agent/internal/view"
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
@@ -208,9 +209,11 @@ func (s *State) Next(now time.Time) time.Time {
 			next = q.deadline
 		}
 	}
-	for _, due := range s.prunes {
-		// One that is overdue waits for memberlist, not for time.
-		if due.After(now) && due.Before(next) {
+	for name, due := range s.prunes {
+		// One that is overdue and still leaving waits for memberlist, not for time.
+		m, known := s.members.byName[name]
+		waits := known && m.pub.Status == view.StatusLeaving && !due.After(now)
+		if !waits && due.Before(next) {
 			next = due
 		}
 	}

@@ -21,7 +21,7 @@ type eventRing struct {
 	min   lamport.Time      // older events are ignored
 }
 
-func newEventRing(size int) eventRing { return eventRing{slots: make([]*wire.EventSlot, size)} }
+func newEventRing(size int) eventRing { return eventRing{slots: make([]*wire.EventSlot, max(size, 1))} }
 
 // add reports whether the event is new.
 func (r *eventRing) add(m *wire.UserEvent) bool {
