@@ -1,0 +1,119 @@
+package atomicfile_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
+)
+
+// folder returns a folder and a function that fails if it holds more than the named files.
+func folder(t *testing.T) (string, func(want ...string)) {
+	dir := t.TempDir()
+	return dir, func(want ...string) {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != len(want) {
+			t.Errorf("folder holds %v, want %v", entries, want)
+		}
+	}
+}
+
+func content(t *testing.T, path, want string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != want {
+		t.Errorf("%s: got %q, %v; want %q", path, got, err, want)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	dir, holds := folder(t)
+	path := filepath.Join(dir, "f")
+	for _, text := range []string{"one", "two", ""} {
+		if err := atomicfile.Write(path, []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+		content(t, path, text)
+	}
+	holds("f")
+}
+
+func TestMode(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("no file modes on windows")
+	}
+	dir, _ := folder(t)
+	path := filepath.Join(dir, "f")
+	for _, tt := range []struct{ give, want fs.FileMode }{{0, 0o644}, {0o600, 0o600}, {0, 0o600}, {0o640, 0o640}} {
+		if err := atomicfile.Write(path, []byte("x"), tt.give); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != tt.want {
+			t.Errorf("mode %v given: got %v, %v; want %v", tt.give, info.Mode(), err, tt.want)
+		}
+	}
+}
+
+func TestStageLeavesTheOldFile(t *testing.T) {
+	t.Parallel()
+	dir, holds := folder(t)
+	path := filepath.Join(dir, "f")
+	if err := atomicfile.Write(path, []byte("old"), 0); err != nil {
+		t.Fatal(err)
+	}
+	s, err := atomicfile.Stage(path, []byte("new"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content(t, path, "old")
+	content(t, s.Path(), "new")
+	s.Discard()
+	s.Discard()
+	content(t, path, "old")
+	holds("f")
+}
+
+func TestSymlink(t *testing.T) {
+	t.Parallel()
+	dir, holds := folder(t)
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := os.WriteFile(real, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", link); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	if err := atomicfile.Write(link, []byte("new"), 0); err != nil {
+		t.Fatal(err)
+	}
+	content(t, real, "new")
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v, %v", info, err)
+	}
+	holds("real", "link")
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	dir, holds := folder(t)
+	if err := atomicfile.Write(filepath.Join(dir, "no", "f"), nil, 0); err == nil {
+		t.Error("a missing folder gave no error")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.Write(filepath.Join(dir, "d"), nil, 0); err == nil {
+		t.Error("a folder as destination gave no error")
+	}
+	holds("d")
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+)
+
+const day = 24 * time.Hour
+
+// labelPattern is what a label of ours may look like: labels become names of files in the state folder.
+var labelPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+
+// Load reads and checks the file. A name that ends in .json is read as JSON, any other as HCL. The error has a
+// line for each fault, each with file and line.
+func Load(path string) (*Config, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(path, src)
+}
+
+// Parse does what Load does with the content of the file at hand.
+func Parse(path string, src []byte) (*Config, error) {
+	parser := hclparse.NewParser()
+	parse := parser.ParseHCL
+	if strings.HasSuffix(path, ".json") {
+		parse = parser.ParseJSON
+	}
+	file, diags := parse(src, path)
+	if diags.HasErrors() {
+		return nil, describe(diags)
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	d := &decoder{dir: dir}
+	cfg := d.config(file.Body, path)
+	if d.diags.HasErrors() {
+		return nil, describe(d.diags)
+	}
+	return cfg, nil
+}
+
+// describe writes each fault as "file:line: what".
+func describe(diags hcl.Diagnostics) error {
+	var errs []error
+	for _, diag := range diags.Errs() {
+		var one *hcl.Diagnostic
+		if !errors.As(diag, &one) {
+			errs = append(errs, diag)
+			continue
+		}
+		text := one.Summary
+		if one.Detail != "" {
+			text = strings.TrimSuffix(one.Summary, ".") + ": " + one.Detail
+		}
+		text = strings.TrimSuffix(strings.Join(strings.Fields(text), " "), ".")
+		if one.Subject != nil {
+			text = fmt.Sprintf("%s:%d: %s", one.Subject.Filename, one.Subject.Start.Line, text)
+		}
+		errs = append(errs, errors.New(text))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *decoder) config(body hcl.Body, path string) *Config {
+	top := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
+	b := d.read(body, top, []string{"state_dir"}, []string{"source kind", "service name", "target kind name"})
+	cfg := &Config{File: path, StateDir: b.path("state_dir", DefaultStateDir)}
+
+	if src, ok := b.single("source"); ok {
+		cfg.Source = d.source(src)
+	} else {
+		d.fault(top, "there is no source block; add: source \"gossip\" { address = %q }", api.DefaultAddr)
+	}
+	if len(b.blocks["service"]) == 0 {
+		d.fault(top, "there is no service block; add: service \"web\" {}")
+	}
+	for _, blk := range b.blocks["service"] {
+		s := d.service(blk)
+		if i := slices.IndexFunc(cfg.Services, func(o Service) bool { return o.Name == s.Name }); i >= 0 {
+			d.fault(blk.DefRange, "a second service %q", s.Name)
+		}
+		cfg.Services = append(cfg.Services, s)
+	}
+	if len(b.blocks["target"]) == 0 {
+		d.fault(top, "there is no target block; add one of kind \"haproxy\" or \"nginx\"")
+	}
+	for _, blk := range b.blocks["target"] {
+		t := d.target(blk, cfg)
+		for _, o := range cfg.Targets {
+			if o.ID() == t.ID() {
+				d.fault(blk.DefRange, "a second target %q %q", t.Kind, t.Name)
+			}
+			if o.File.Dest == t.File.Dest && t.File.Dest != "" {
+				d.fault(blk.DefRange, "target %s writes %s, which target %s owns", t.ID(), t.File.Dest, o.ID())
+			}
+		}
+		cfg.Targets = append(cfg.Targets, t)
+	}
+	return cfg
+}
+
+func (d *decoder) label(blk *hcl.Block, i int) string {
+	if label := blk.Labels[i]; !labelPattern.MatchString(label) {
+		d.fault(blk.LabelRanges[i], "%s name %q: want up to 63 letters, digits, and _ . - beginning with a letter or digit", blk.Type, label)
+	}
+	return blk.Labels[i]
+}
+
+func (d *decoder) source(blk *hcl.Block) Source {
+	if blk.Labels[0] != "gossip" {
+		d.fault(blk.LabelRanges[0], "source %q is unknown; known is \"gossip\"", blk.Labels[0])
+	}
+	b := d.read(blk.Body, blk.DefRange, []string{"address", "key_file", "timeout", "resync", "settle"}, nil)
+	src := Source{
+		Address: b.address("address", api.DefaultAddr),
+		Timeout: b.duration("timeout", DefaultTimeout, 100*time.Millisecond, time.Hour),
+		Resync:  b.duration("resync", DefaultResync, time.Second, day),
+		Settle:  b.duration("settle", DefaultSettle, 0, time.Hour),
+	}
+	if path := b.path("key_file", ""); path != "" {
+		key, err := os.ReadFile(path)
+		if err != nil {
+			d.fault(b.where("key_file"), "key_file: %v", err)
+		}
+		src.Key = strings.TrimSpace(string(key))
+		if src.Key == "" && err == nil {
+			d.fault(b.where("key_file"), "key_file %s is empty", path)
+		}
+	}
+	return src
+}
+
+func (d *decoder) service(blk *hcl.Block) Service {
+	s := Service{Name: d.label(blk, 0)}
+	s.Spec = desired.Spec{Name: s.Name, Published: s.Name}
+	b := d.read(blk.Body, blk.DefRange, nil, []string{"select", "endpoint", "wait", "guard"})
+
+	if sel, ok := b.single("select"); ok {
+		c := d.read(sel.Body, sel.DefRange, []string{"service", "tags"}, nil)
+		s.Spec.Published = c.text("service", "")
+		s.Spec.Tags = c.matches("tags")
+		if s.Spec.Published == "" && len(s.Spec.Tags) == 0 {
+			d.fault(sel.DefRange, "select chooses nothing: give service or tags, or leave the block out to choose who publishes %q", s.Name)
+		}
+	}
+	if end, ok := b.single("endpoint"); ok {
+		c := d.read(end.Body, end.DefRange, []string{"address_tag", "port_tag", "port", "weight_tag", "drain", "allow_loopback"}, nil)
+		s.Spec.AddressTag = c.text("address_tag", "")
+		s.Spec.PortTag = c.text("port_tag", "")
+		s.Spec.Port = uint16(c.integer("port", 0, 1, 65535)) // in range: checked
+		s.Spec.WeightTag = c.text("weight_tag", "")
+		s.Spec.DrainTags = c.stringMap("drain")
+		s.Spec.AllowLoopback = c.flag("allow_loopback")
+	}
+
+	s.Wait = Wait{Add: DefaultWaitAdd, Leave: DefaultWaitLeave, Fail: DefaultWaitFail, Max: DefaultWaitMax}
+	if wait, ok := b.single("wait"); ok {
+		c := d.read(wait.Body, wait.DefRange, []string{"add", "leave", "fail", "max"}, nil)
+		s.Wait.Add = c.duration("add", DefaultWaitAdd, 0, time.Hour)
+		s.Wait.Leave = c.duration("leave", DefaultWaitLeave, 0, time.Hour)
+		s.Wait.Fail = c.duration("fail", DefaultWaitFail, 0, time.Hour)
+		s.Wait.Max = c.duration("max", max(DefaultWaitMax, s.Wait.Add, s.Wait.Leave, s.Wait.Fail), 0, time.Hour)
+		if longest := max(s.Wait.Add, s.Wait.Leave, s.Wait.Fail); s.Wait.Max < longest {
+			d.fault(c.where("max"), "max is %v, shorter than another wait of %v", s.Wait.Max, longest)
+		}
+	}
+	s.Guard = Guard{MinServers: DefaultMinServers, MaxRemoval: DefaultMaxRemoval, Window: DefaultWindow}
+	if g, ok := b.single("guard"); ok {
+		c := d.read(g.Body, g.DefRange, []string{"allow_empty", "min_servers", "max_removal", "window"}, nil)
+		s.Guard = Guard{
+			AllowEmpty: c.flag("allow_empty"),
+			MinServers: c.integer("min_servers", DefaultMinServers, 1, 1_000_000),
+			MaxRemoval: c.percent("max_removal", DefaultMaxRemoval),
+			Window:     c.duration("window", DefaultWindow, time.Second, day),
+		}
+	}
+	return s
+}
+
+// matches reads tag conditions: "value" is exact, "~pattern" a regular expression for the whole value.
+func (b block) matches(name string) []desired.Match {
+	var out []desired.Match
+	for key, value := range b.stringMap(name) {
+		m := desired.Match{Key: key, Exact: value}
+		if pattern, ok := strings.CutPrefix(value, "~"); ok {
+			re, err := regexp.Compile(`^(?:` + pattern + `)$`)
+			if err != nil {
+				b.d.fault(b.where(name), "%s: %q is no regular expression: %v", name, pattern, err)
+				continue
+			}
+			m = desired.Match{Key: key, Pattern: re}
+		}
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b desired.Match) int { return strings.Compare(a.Key, b.Key) })
+	return out
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package reload
+
+func children(int) (map[int]bool, error) { return nil, errNoProof }

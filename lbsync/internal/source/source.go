@@ -1,0 +1,52 @@
+// Package source follows an agent, of gossip or stock Serf, and judges how far its view of the members can be
+// trusted. It is the only package here that speaks with an agent.
+package source
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+)
+
+// New returns a watcher of the configured agent. It does nothing before its Run.
+func New(cfg config.Source, log *slog.Logger) *client.Watcher {
+	return client.NewWatcher(client.WatcherConfig{
+		Client: client.Config{Addr: cfg.Address, AuthKey: cfg.Key, Timeout: cfg.Timeout},
+		Resync: cfg.Resync,
+		Logger: log,
+	})
+}
+
+// Trust says why removals must not follow from the view at the moment, as a clause; empty means that they
+// may. Until tells when time alone will mend it; zero means that it will not.
+//
+// Three things make a view doubtful (lbsync design 3.7, rule 1): there is no connection; the connection is
+// younger than settle, so that the agent itself may have just started and not yet know everyone; more than half of the
+// members that did not leave are failed, so that the agent may be the one who is cut off.
+func Trust(view client.View, settle time.Duration, now time.Time) (why string, until time.Time) {
+	if !view.Connected {
+		if view.Err != nil {
+			return fmt.Sprintf("the agent is unreachable: %v", view.Err), time.Time{}
+		}
+		return "the agent is unreachable", time.Time{}
+	}
+	if until := view.Since.Add(settle); now.Before(until) {
+		return fmt.Sprintf("the view is settling for %v after the agent was connected", settle), until
+	}
+	alive, failed := 0, 0
+	for _, m := range view.Members {
+		switch m.Status {
+		case "alive":
+			alive++
+		case "failed":
+			failed++
+		}
+	}
+	if failed > alive {
+		return fmt.Sprintf("%d of %d members are failed, so the agent may be cut off", failed, alive+failed), time.Time{}
+	}
+	return "", time.Time{}
+}

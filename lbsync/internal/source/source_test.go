@@ -1,0 +1,47 @@
+package source_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/source"
+)
+
+func TestTrust(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	members := func(statuses string) (out []api.Member) {
+		for _, s := range strings.Fields(statuses) {
+			out = append(out, api.Member{Status: s})
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		name  string
+		view  client.View
+		why   string
+		until time.Duration
+	}{
+		{"never connected", client.View{}, "unreachable", 0},
+		{"lost", client.View{Err: errors.New("refused")}, "unreachable: refused", 0},
+		{"fresh", client.View{Connected: true, Since: now.Add(-4 * time.Second)}, "settling for 10s", 6 * time.Second},
+		{"settled", client.View{Connected: true, Since: now.Add(-10 * time.Second)}, "", 0},
+		{"half failed", client.View{Connected: true, Members: members("alive failed left left left")}, "", 0},
+		{"most failed", client.View{Connected: true, Members: members("alive failed failed left")}, "2 of 3 members are failed", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			why, until := source.Trust(tt.view, 10*time.Second, now)
+			if (why == "") != (tt.why == "") || !strings.Contains(why, tt.why) {
+				t.Errorf("got %q, want %q", why, tt.why)
+			}
+			if want := now.Add(tt.until); (tt.until == 0 && !until.IsZero()) || (tt.until != 0 && !until.Equal(want)) {
+				t.Errorf("until %v", until)
+			}
+		})
+	}
+}
