@@ -1,0 +1,245 @@
+package provider
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/resourcevalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/rule"
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
+)
+
+var (
+	_ resource.ResourceWithConfigure        = (*eventResource)(nil)
+	_ resource.ResourceWithConfigValidators = (*eventResource)(nil)
+	_ resource.ResourceWithImportState      = (*eventResource)(nil)
+	_ resource.ResourceWithModifyPlan       = (*eventResource)(nil)
+)
+
+const defaultEventTimeout = 30 * time.Second
+
+// eventResource is the resource gossip_event. It stands for the act of firing and for nothing on the agent,
+// so that only its creation needs one.
+type eventResource struct{ *shared }
+
+func newEventResource() resource.Resource { return &eventResource{} }
+
+type eventModel struct {
+	Name             types.String   `tfsdk:"name"`
+	Payload          types.String   `tfsdk:"payload"`
+	PayloadBase64    types.String   `tfsdk:"payload_base64"`
+	PayloadWO        types.String   `tfsdk:"payload_wo"`
+	PayloadWOVersion types.String   `tfsdk:"payload_wo_version"`
+	Coalesce         types.Bool     `tfsdk:"coalesce"`
+	Triggers         types.Map      `tfsdk:"triggers"`
+	Timeouts         timeouts.Value `tfsdk:"timeouts"`
+	FiredAt          types.String   `tfsdk:"fired_at"`
+	FiredBy          types.String   `tfsdk:"fired_by"`
+}
+
+func (r *eventResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_event"
+}
+
+func (r *eventResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	replace := []planmodifier.String{stringplanmodifier.RequiresReplace()}
+	keep := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Fires a user event into the cluster, once, when it is created. Any change of the event or of `triggers` replaces " +
+			"the resource and so fires again. Reading and destroying it ask nothing of the agent. An apply that fails leaves nothing behind, " +
+			"and the next one fires again: within one apply the event is fired at most once, over several at least once.",
+		Attributes: map[string]schema.Attribute{
+			"name": schema.StringAttribute{
+				Required:            true,
+				MarkdownDescription: "Name of the event, which handlers listen for as `user:NAME`.",
+				PlanModifiers:       replace,
+				Validators:          []validator.String{rule.EventName()},
+			},
+			"payload": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "Payload as text, which handlers read on their standard input. At most one of `payload`, `payload_base64` and " +
+					"`payload_wo` may be set.",
+				PlanModifiers: replace,
+			},
+			"payload_base64": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Payload in standard base64, for bytes that are no text.",
+				PlanModifiers:       replace,
+				Validators:          []validator.String{rule.Base64()},
+			},
+			"payload_wo": schema.StringAttribute{
+				Optional:  true,
+				Sensitive: true,
+				WriteOnly: true,
+				MarkdownDescription: "Payload as text that is kept neither in the plan nor in the state, and may come from an ephemeral value. It needs " +
+					"`payload_wo_version`, and Terraform 1.11 or newer. Every member of the cluster can read it.",
+				Validators: []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("payload_wo_version"))},
+			},
+			"payload_wo_version": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Any text or number that changes when `payload_wo` does. A change fires the event again.",
+				PlanModifiers:       replace,
+				Validators:          []validator.String{stringvalidator.AlsoRequires(path.MatchRoot("payload_wo"))},
+			},
+			"coalesce": schema.BoolAttribute{
+				Optional: true,
+				Computed: true,
+				Default:  booldefault.StaticBool(false),
+				MarkdownDescription: "Whether a member that gets several events of this name in short order may handle the last of them only. " +
+					"Defaults to `false`, so that no deploy swallows the one before it.",
+				PlanModifiers: []planmodifier.Bool{boolplanmodifier.RequiresReplace()},
+			},
+			"triggers": schema.MapAttribute{
+				ElementType:         types.StringType,
+				Optional:            true,
+				MarkdownDescription: "Values of your own. A change of any of them fires the event again.",
+				PlanModifiers:       []planmodifier.Map{mapplanmodifier.RequiresReplace()},
+			},
+			"timeouts": timeoutsAttribute(ctx, timeouts.Opts{
+				Create:            true,
+				CreateDescription: "Longest time for firing, dialling the agent included. Defaults to 30s.",
+			}),
+
+			"fired_at": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "When the agent had taken the event, by the clock of the machine that runs Terraform, in RFC 3339.",
+				PlanModifiers:       keep,
+			},
+			"fired_by": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "Node name of the agent that took the event.",
+				PlanModifiers:       keep,
+			},
+		},
+	}
+}
+
+func (r *eventResource) ConfigValidators(context.Context) []resource.ConfigValidator {
+	return []resource.ConfigValidator{resourcevalidator.Conflicting(
+		path.MatchRoot("payload"), path.MatchRoot("payload_base64"), path.MatchRoot("payload_wo"))}
+}
+
+func (r *eventResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+}
+
+// ModifyPlan refuses an event that the agent would refuse for its size, if that is known.
+func (r *eventResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() || r.shared == nil {
+		return // to be destroyed, or only validated
+	}
+	var config eventModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	for _, v := range []attr.Value{config.Name, config.Payload, config.PayloadBase64, config.PayloadWO} {
+		if v.IsUnknown() {
+			return
+		}
+	}
+	payload, err := config.payload()
+	if err != nil {
+		resp.Diagnostics.AddError("The payload cannot be read", sentence(err.Error()))
+		return
+	}
+	if size := int64(len(config.Name.ValueString()) + len(payload)); size > r.eventSizeLimit {
+		resp.Diagnostics.AddError("The event is too large", fmt.Sprintf(
+			"Name and payload have %d bytes together, and the agent takes %d. Send a reference to the data instead, or, if the agents' "+
+				"user_event_size_limit is higher, set `event_size_limit` in the provider block to the same.", size, r.eventSizeLimit))
+	}
+}
+
+// payload returns the bytes to send. The model must be of the configuration, which alone has payload_wo.
+func (m *eventModel) payload() ([]byte, error) {
+	switch {
+	case known(m.PayloadBase64):
+		payload, err := base64.StdEncoding.DecodeString(m.PayloadBase64.ValueString())
+		if err != nil {
+			return nil, fmt.Errorf("payload_base64 is not standard base64: %w", err)
+		}
+		return payload, nil
+	case known(m.PayloadWO):
+		return []byte(m.PayloadWO.ValueString()), nil
+	case known(m.Payload):
+		return []byte(m.Payload.ValueString()), nil
+	}
+	return nil, nil
+}
+
+func (r *eventResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var plan, config eventModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	timeout, diags := plan.Timeouts.Create(ctx, defaultEventTimeout)
+	resp.Diagnostics.Append(diags...)
+	payload, err := config.payload()
+	if err != nil {
+		resp.Diagnostics.AddError("The payload cannot be read", sentence(err.Error()))
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	node, err := r.agent.Fire(ctx, session.Event{
+		Name:     plan.Name.ValueString(),
+		Payload:  payload,
+		Coalesce: plan.Coalesce.ValueBool(),
+	})
+	if err != nil {
+		detail := explain(err)
+		var failure *session.Error
+		if errors.As(err, &failure) && !failure.NotSent() && !failure.Refused() {
+			detail += "\n\nThe event may have been fired all the same. The next apply fires it again."
+		}
+		resp.Diagnostics.AddError(fmt.Sprintf("The event %q could not be fired", plan.Name.ValueString()), detail)
+		return
+	}
+	plan.FiredAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
+	plan.FiredBy = types.StringValue(node)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+}
+
+// Read keeps the state: there is nothing on the agent to compare it with.
+func (r *eventResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
+
+// Update takes over what needs no new event: timeouts.
+func (r *eventResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var plan eventModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+}
+
+// Delete forgets that the event was fired: it cannot be taken back.
+func (r *eventResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
+
+func (r *eventResource) ImportState(_ context.Context, _ resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	resp.Diagnostics.AddError("An event cannot be imported",
+		"It stands for the act of firing, and nothing of it is left on the agent to import. Write the resource, and let apply fire the event; "+
+			"or leave it out if the event must not be fired again.")
+}

@@ -1,0 +1,72 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed-645ce708/gossip/agent/client"
+)
+
+// ErrUnknownAddress says that the agent's address depends on something that does not exist yet.
+var ErrUnknownAddress = errors.New("the agent's address is not known yet")
+
+// errNotSent marks a failure before anything was sent that could change the agent or its cluster.
+type errNotSent struct{ error }
+
+func (e errNotSent) Unwrap() error { return e.error }
+
+// Error says what was asked of which agent, and how it failed.
+type Error struct {
+	Op   string // as in "could not OP"
+	Addr string // "" if none is known
+	Err  error
+}
+
+func (e *Error) Error() string {
+	if e.Addr == "" {
+		return fmt.Sprintf("could not %s: %v", e.Op, e.Err)
+	}
+	return fmt.Sprintf("could not %s at the agent %s: %v", e.Op, e.Addr, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Permanent reports whether asking again would fail in the same way: the agent understood and refused, or
+// there is nobody to ask.
+func (e *Error) Permanent() bool {
+	return e.Refused() || errors.Is(e.Err, ErrUnknownAddress)
+}
+
+// NotSent reports whether nothing was sent that could have changed the agent or its cluster.
+func (e *Error) NotSent() bool {
+	var mark errNotSent
+	return errors.As(e.Err, &mark) || errors.Is(e.Err, ErrUnknownAddress)
+}
+
+// Refused reports whether the agent was reached and said no.
+func (e *Error) Refused() bool {
+	var refusal *client.RemoteError
+	return errors.Is(e.Err, client.ErrAuth) || errors.As(e.Err, &refusal)
+}
+
+// Hint says what to do about the error, in a sentence or two.
+func (e *Error) Hint() string {
+	var refusal *client.RemoteError
+	switch {
+	case errors.Is(e.Err, ErrUnknownAddress):
+		return "The provider's address comes from something that this run has yet to create. Create that first with " +
+			"`terraform apply -target=...`, or give this data source a `depends_on` on it, so that it is read during apply."
+	case errors.Is(e.Err, context.Canceled):
+		return "The run was interrupted."
+	case errors.Is(e.Err, client.ErrAuth):
+		return "Set `token` in the provider block, or GOSSIP_RPC_AUTH, to the rpc_auth of the agent."
+	case errors.As(e.Err, &refusal):
+		return "The agent was reached and refused."
+	case errors.Is(e.Err, context.DeadlineExceeded):
+		return "The agent did not answer in time. Check that it is well, or give more time in `timeouts` or `request_timeout`."
+	default:
+		return "Check that the agent runs, that `address` in the provider block (or GOSSIP_RPC_ADDR) is its RPC address, " +
+			"and that it can be reached from here."
+	}
+}
