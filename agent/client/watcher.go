@@ -1,11 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -51,7 +52,8 @@ type View struct {
 	Since     time.Time // when this connection was made, or the last one was lost
 	Updated   time.Time // when Members were listed; zero before the first list
 	Err       error     // while not connected: why, if an attempt was made
-	// Rev counts the views of this Watcher. A list that brings nothing new moves Updated but not Rev.
+	// Rev counts the views of this Watcher. A list that brings nothing new moves Updated but not Rev, and an attempt
+	// to connect that fails like the one before moves neither.
 	Rev uint64
 }
 
@@ -200,12 +202,20 @@ func (w *Watcher) publish(members []api.Member, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Rev: w.view.Rev}
-	if w.view.Connected && reflect.DeepEqual(w.view.Members, members) {
+	if w.view.Connected && slices.EqualFunc(w.view.Members, members, sameMember) {
 		next.Members = w.view.Members // readers may compare by identity
 		w.view = next
 		return
 	}
 	w.replace(next)
+}
+
+// sameMember compares all fields.
+func sameMember(a, b api.Member) bool {
+	return a.Name == b.Name && bytes.Equal(a.Addr, b.Addr) && a.Port == b.Port && a.Status == b.Status &&
+		a.ProtocolMin == b.ProtocolMin && a.ProtocolMax == b.ProtocolMax && a.ProtocolCur == b.ProtocolCur &&
+		a.DelegateMin == b.DelegateMin && a.DelegateMax == b.DelegateMax && a.DelegateCur == b.DelegateCur &&
+		maps.Equal(a.Tags, b.Tags)
 }
 
 // disconnected keeps the members and tells why there are no newer ones.
@@ -217,6 +227,10 @@ func (w *Watcher) disconnected(err error) {
 		next.Since = time.Now()
 	}
 	next.Connected, next.Err = false, err
+	if !w.view.Connected && w.view.Err != nil && w.view.Err.Error() == err.Error() {
+		w.view = next // nothing that anybody has to be woken for
+		return
+	}
 	w.replace(next)
 }
 
