@@ -65,6 +65,10 @@ func parse(packet []byte) request {
 		off = next + questionTail
 	}
 	for i := range answers + authority + additional {
+		if off == len(packet) { // UnpackRR would make up an empty record
+			req.broken = true
+			return req
+		}
 		rr, next, err := dns.UnpackRR(packet, off)
 		if err != nil {
 			req.broken = true

@@ -2,6 +2,8 @@ package zone
 
 import (
 	"cmp"
+	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -93,16 +95,41 @@ func addrSet(t Type, ttl uint32, endpoints []*endpoint) *RRset {
 		return set
 	}
 	set.Addrs = make([]netip.Addr, 0, n)
-	seen := make(map[netip.Addr]struct{}, n)
+	seen := newAddrIndex(n)
 	for _, e := range endpoints {
 		for _, a := range e.node.host.addrs(t) {
-			if _, dup := seen[a]; !dup {
-				seen[a] = struct{}{}
+			if seen.add(set.Addrs, a) {
 				set.Addrs = append(set.Addrs, a)
 			}
 		}
 	}
 	return set
+}
+
+// addrIndex finds duplicates in a growing list of addresses: a hash table of places in the list, at most half full.
+// A map of addresses does the same at five times the price, which shows when one of 10,000 members changes.
+type addrIndex struct {
+	places []int32 // in the list, from 1; 0 is free
+	mask   uint64
+}
+
+func newAddrIndex(n int) addrIndex {
+	size := uint64(1) << bits.Len(uint(2*n-1))
+	return addrIndex{places: make([]int32, size), mask: size - 1}
+}
+
+// add reports whether the address is not in the list, and then takes it that the caller appends it.
+func (x addrIndex) add(list []netip.Addr, a netip.Addr) bool {
+	octets := a.As16()
+	for i := maphash.Bytes(shardSeed, octets[:]) & x.mask; ; i = (i + 1) & x.mask {
+		switch place := x.places[i]; {
+		case place == 0:
+			x.places[i] = int32(len(list) + 1)
+			return true
+		case list[place-1] == a:
+			return false
+		}
+	}
 }
 
 func (h *Host) addrs(t Type) []netip.Addr {

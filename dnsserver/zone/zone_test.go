@@ -1,0 +1,537 @@
+package zone_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
+)
+
+func newZone(t testing.TB, members ...*zone.Member) *zone.Zone {
+	t.Helper()
+	z, err := zone.New(zone.Config{
+		Origin: "gossip.", Self: "web1",
+		NodeTTL: 5 * time.Second, ServiceTTL: 0, NegativeTTL: 2 * time.Second, Serial: 100,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z.Update(adds(members...))
+}
+
+func adds(members ...*zone.Member) []zone.Change {
+	var changes []zone.Change
+	for _, m := range members {
+		changes = append(changes, zone.Change{Name: m.Name, Member: m})
+	}
+	return changes
+}
+
+func addrs(texts ...string) []netip.Addr {
+	var out []netip.Addr
+	for _, s := range texts {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}
+
+// cluster is the zone of the lookup tests.
+func cluster() []*zone.Member {
+	web := func(port, weight, priority uint16) zone.Service {
+		return zone.Service{Name: "web", Port: port, Weight: weight, Priority: priority}
+	}
+	return []*zone.Member{
+		{Name: "web1", Addrs: addrs("10.0.0.1"), Live: true, Services: []zone.Service{web(8080, 100, 0)},
+			Tags: map[string]string{"dc": "eu", "version": "2.1", "role": "web"}},
+		{Name: "web2", Addrs: addrs("10.0.0.2", "fd00::2"), Live: true, Nameserver: true, Services: []zone.Service{web(8081, 50, 1)},
+			Tags: map[string]string{"dc": "us", "version": "2.1"}},
+		{Name: "web3", Addrs: addrs("::ffff:10.0.0.3"), Live: true, Tags: map[string]string{"dc": "eu"},
+			Services: []zone.Service{{Name: "web", Port: 8082, Weight: 100, Drain: true}, {Name: "old", Port: 1, Drain: true}}},
+		{Name: "web4", Addrs: addrs("10.0.0.4"), Live: false, Services: []zone.Service{web(8083, 100, 0), {Name: "last", Port: 2}},
+			Tags: map[string]string{"dc": "asia"}},
+		{Name: "cache1", Addrs: addrs("10.0.0.5"), Live: true, Services: []zone.Service{{Name: "cache"}}, Tags: map[string]string{"empty": ""}},
+		{Name: "six", Addrs: addrs("fd00::6"), Live: true, Services: []zone.Service{{Name: "v6", Port: 53, Weight: 1}}},
+		{Name: "db1.example", Addrs: addrs("10.0.0.7"), Live: true, Services: []zone.Service{{Name: "My DB", Port: 5432, Weight: 0}}},
+		{Name: "nowhere", Live: true, Services: []zone.Service{{Name: "dark", Port: 9}}},
+	}
+}
+
+// lines writes an answer in zone-file form, without the owner, which is the name asked for.
+func lines(r zone.Result) []string {
+	out := []string{}
+	if r.Answer == nil {
+		return out
+	}
+	add := func(t, format string, args ...any) {
+		out = append(out, fmt.Sprintf("%d %s ", r.Answer.TTL, t)+fmt.Sprintf(format, args...))
+	}
+	for _, a := range r.Answer.Addrs {
+		add(map[zone.Type]string{zone.TypeA: "A", zone.TypeAAAA: "AAAA"}[r.Answer.Type], "%v", a)
+	}
+	for _, s := range r.Answer.SRV {
+		add("SRV", "%d %d %d %s", s.Priority, s.Weight, s.Port, s.Target.Name)
+	}
+	for _, s := range r.Answer.TXT {
+		add("TXT", "%q", s)
+	}
+	for _, h := range r.Answer.NS {
+		add("NS", "%s", h.Name)
+	}
+	if s := r.Answer.SOA; s != nil {
+		add("SOA", "%s %s %d %d %d %d %d", s.Primary, s.Mailbox, s.Serial, s.Refresh, s.Retry, s.Expire, s.Minimum)
+	}
+	return out
+}
+
+func lookup(t testing.TB, z *zone.Zone, name string, qtype zone.Type) zone.Result {
+	t.Helper()
+	wire, err := zone.ParseName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z.Lookup(wire, qtype)
+}
+
+var types = map[string]zone.Type{"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "ANY": 255}
+
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	z := newZone(t, cluster()...)
+	tests := []struct {
+		question string // name and type
+		outcome  zone.Outcome
+		want     []string
+	}{
+		// Nodes.
+		{"web1.node.gossip. A", zone.Success, []string{"5 A 10.0.0.1"}},
+		{"WEB1.Node.GoSSiP. A", zone.Success, []string{"5 A 10.0.0.1"}},
+		{"web1.node.gossip. AAAA", zone.NoData, nil},
+		{"web2.node.gossip. AAAA", zone.Success, []string{"5 AAAA fd00::2"}},
+		{"web3.node.gossip. A", zone.Success, []string{"5 A 10.0.0.3"}},
+		{"web3.node.gossip. AAAA", zone.NoData, nil},
+		{"web4.node.gossip. A", zone.Success, []string{"5 A 10.0.0.4"}},
+		{"six.node.gossip. A", zone.NoData, nil},
+		{"nowhere.node.gossip. A", zone.NoData, nil},
+		{"web1.node.gossip. SRV", zone.NoData, nil},
+		{"web1.node.gossip. MX", zone.NoData, nil},
+		{"web1.node.gossip. TXT", zone.Success, []string{`5 TXT ["dc=eu"]`, `5 TXT ["role=web"]`, `5 TXT ["version=2.1"]`}},
+		{"six.node.gossip. TXT", zone.NoData, nil},
+		{"db1_x2eexample.node.gossip. A", zone.Success, []string{"5 A 10.0.0.7"}},
+		{"web9.node.gossip. A", zone.NXDomain, nil},
+		{"x.web1.node.gossip. A", zone.NXDomain, nil},
+
+		// Services.
+		{"web.service.gossip. A", zone.Success, []string{"0 A 10.0.0.1", "0 A 10.0.0.2"}},
+		{"web.service.gossip. AAAA", zone.Success, []string{"0 AAAA fd00::2"}},
+		{"web.service.gossip. SRV", zone.Success, []string{"0 SRV 0 25600 8080 web1.node.gossip.", "0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"web.service.gossip. TXT", zone.NoData, nil},
+		{"_web._tcp.service.gossip. SRV", zone.Success, []string{"0 SRV 0 25600 8080 web1.node.gossip.", "0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"_Web._UDP.service.gossip. SRV", zone.Success, []string{"0 SRV 0 25600 8080 web1.node.gossip.", "0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"_web._tcp.service.gossip. A", zone.NoData, nil},
+		{"_web._sctp.service.gossip. SRV", zone.NXDomain, nil},
+		{"web._tcp.service.gossip. SRV", zone.NXDomain, nil},
+		{"_._tcp.service.gossip. SRV", zone.NXDomain, nil},
+		{"_nope._tcp.service.gossip. SRV", zone.NXDomain, nil},
+		{"x._web._tcp.service.gossip. SRV", zone.NXDomain, nil},
+		{"cache.service.gossip. A", zone.Success, []string{"0 A 10.0.0.5"}},
+		{"cache.service.gossip. SRV", zone.NoData, nil},
+		{"_cache._tcp.service.gossip. SRV", zone.NoData, nil},
+		{"v6.service.gossip. A", zone.NoData, nil},
+		{"v6.service.gossip. AAAA", zone.Success, []string{"0 AAAA fd00::6"}},
+		{"dark.service.gossip. A", zone.NoData, nil},
+		{"dark.service.gossip. SRV", zone.Success, []string{"0 SRV 0 256 9 nowhere.node.gossip."}},
+		{"my_x20db.service.gossip. SRV", zone.Success, []string{"0 SRV 0 256 5432 db1_x2eexample.node.gossip."}},
+		{"nope.service.gossip. A", zone.NXDomain, nil},
+
+		// Drained or leaving: gone from positive answers, while the name remains.
+		{"old.service.gossip. A", zone.NoData, nil},
+		{"old.service.gossip. SRV", zone.NoData, nil},
+		{"last.service.gossip. A", zone.NoData, nil},
+		{"asia.dc.tag.gossip. A", zone.NoData, nil},
+		{"asia.dc.web.service.gossip. A", zone.NoData, nil},
+
+		// Services by tag.
+		{"eu.dc.web.service.gossip. A", zone.Success, []string{"0 A 10.0.0.1"}},
+		{"US.DC.WEB.service.gossip. SRV", zone.Success, []string{"0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"2_x2e1.version.web.service.gossip. A", zone.Success, []string{"0 A 10.0.0.1", "0 A 10.0.0.2"}},
+		{"2_x2e1.version.eu.dc.web.service.gossip. A", zone.Success, []string{"0 A 10.0.0.1"}},
+		{"2_x2e1.version.mars.dc.web.service.gossip. A", zone.NXDomain, nil},
+		{"mars.dc.web.service.gossip. A", zone.NXDomain, nil},
+		{"eu.dc.nope.service.gossip. A", zone.NXDomain, nil},
+
+		// Tags.
+		{"eu.dc.tag.gossip. A", zone.Success, []string{"0 A 10.0.0.1", "0 A 10.0.0.3"}},
+		{"us.dc.tag.gossip. AAAA", zone.Success, []string{"0 AAAA fd00::2"}},
+		{"eu.dc.tag.gossip. SRV", zone.NoData, nil},
+		{"mars.dc.tag.gossip. A", zone.NXDomain, nil},
+		{"x.empty.tag.gossip. A", zone.NXDomain, nil},
+
+		// Empty non-terminals.
+		{"node.gossip. A", zone.NoData, nil},
+		{"service.gossip. A", zone.NoData, nil},
+		{"tag.gossip. A", zone.NoData, nil},
+		{"_tcp.service.gossip. SRV", zone.NoData, nil},
+		{"dc.tag.gossip. A", zone.NoData, nil},
+		{"dc.web.service.gossip. A", zone.NoData, nil},
+		{"version.eu.dc.web.service.gossip. A", zone.NoData, nil},
+		{"nope.tag.gossip. A", zone.NXDomain, nil},
+		{"nope.web.service.gossip. A", zone.NXDomain, nil},
+		{"version.mars.dc.web.service.gossip. A", zone.NXDomain, nil},
+
+		// The apex, and who serves it.
+		{"gossip. SOA", zone.Success, []string{"2 SOA ns-web1.gossip. hostmaster.gossip. 101 60 10 86400 2"}},
+		{"gossip. NS", zone.Success, []string{"5 NS ns-web2.gossip."}},
+		{"gossip. A", zone.NoData, nil},
+		{"ns-web2.gossip. A", zone.Success, []string{"5 A 10.0.0.2"}},
+		{"ns-web2.gossip. AAAA", zone.Success, []string{"5 AAAA fd00::2"}},
+		{"ns-web1.gossip. A", zone.Success, []string{"5 A 10.0.0.1"}},
+		{"ns-web3.gossip. A", zone.NXDomain, nil},
+		{"ns-web2.gossip. TXT", zone.NoData, nil},
+		{"nope.gossip. A", zone.NXDomain, nil},
+
+		// Elsewhere.
+		{"example.com. A", zone.Refused, nil},
+		{"xgossip. A", zone.Refused, nil},
+		{"gossip.example. A", zone.Refused, nil},
+		{". NS", zone.Refused, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.question, func(t *testing.T) {
+			t.Parallel()
+			name, qtype, _ := strings.Cut(tt.question, " ")
+			got := lookup(t, z, name, types[qtype])
+			if got.Outcome != tt.outcome {
+				t.Errorf("outcome: got %v, want %v", got.Outcome, tt.outcome)
+			}
+			if got := lines(got); !slices.Equal(got, tt.want) {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestLookupOfWhatIsNoName(t *testing.T) {
+	t.Parallel()
+	z := newZone(t, cluster()...)
+	for _, wire := range []string{"", "\x01", "\x03ab", "\x06gossip", "\x06gossip\x00\x00", "\x40" + strings.Repeat("a", 64) + "\x00",
+		"\xc0\x0c", strings.Repeat("\x01a", 127) + "\x01", strings.Repeat("\x01a", 128) + "\x00"} {
+		if got := z.Lookup([]byte(wire), zone.TypeA); got.Outcome != zone.Refused {
+			t.Errorf("%q: got %v, want refused", wire, got.Outcome)
+		}
+	}
+}
+
+func TestSharedAddressIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	var members []*zone.Member
+	for i := range 3 {
+		members = append(members, &zone.Member{Name: fmt.Sprint("n", i), Addrs: addrs("127.0.0.1", "127.0.0.1"), Live: true,
+			Services: []zone.Service{{Name: "web", Port: uint16(8000 + i)}}})
+	}
+	z := newZone(t, members...)
+	if got, want := lines(lookup(t, z, "web.service.gossip", zone.TypeA)), []string{"0 A 127.0.0.1"}; !slices.Equal(got, want) {
+		t.Errorf("A: got %q, want %q", got, want)
+	}
+	if got := lines(lookup(t, z, "web.service.gossip", zone.TypeSRV)); len(got) != 3 {
+		t.Errorf("SRV: got %q, want three", got)
+	}
+	// Two spellings of a service are one name; the same port twice is one record.
+	z = newZone(t, &zone.Member{Name: "n", Addrs: addrs("10.0.0.1"), Live: true, Services: []zone.Service{
+		{Name: "Web", Port: 80, Weight: 1}, {Name: "web", Port: 80, Weight: 1}, {Name: "web", Port: 81, Weight: 1}}})
+	want := []string{"0 SRV 0 256 80 n.node.gossip.", "0 SRV 0 256 81 n.node.gossip."}
+	if got := lines(lookup(t, z, "web.service.gossip", zone.TypeSRV)); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Weights keep their ratio, none becomes 0, and they survive a division by 256 where 16 bits allow.
+func TestSRVWeights(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ in, want []uint16 }{
+		{[]uint16{100, 50, 1, 0}, []uint16{25600, 12800, 256, 256}},
+		{[]uint16{255, 1}, []uint16{65280, 256}},
+		{[]uint16{256, 128}, []uint16{65535, 32767}},
+		{[]uint16{65535, 1, 0}, []uint16{65535, 1, 1}},
+		{[]uint16{0}, []uint16{256}},
+	}
+	for _, tt := range tests {
+		var members []*zone.Member
+		for i, w := range tt.in {
+			members = append(members, &zone.Member{Name: fmt.Sprint("n", i), Live: true,
+				Services: []zone.Service{{Name: "web", Port: 80, Weight: w}}})
+		}
+		var got []uint16
+		for _, s := range lookup(t, newZone(t, members...), "web.service.gossip", zone.TypeSRV).Answer.SRV {
+			got = append(got, s.Weight)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("weights %v: got %v, want %v", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestLongTagIsSplit(t *testing.T) {
+	t.Parallel()
+	z := newZone(t, &zone.Member{Name: "n", Live: true, Tags: map[string]string{"k": strings.Repeat("v", 300)}})
+	got := lookup(t, z, "n.node.gossip", zone.TypeTXT).Answer.TXT
+	if len(got) != 1 || len(got[0]) != 2 || len(got[0][0]) != 255 || strings.Join(got[0], "") != "k="+strings.Repeat("v", 300) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNSSet(t *testing.T) {
+	t.Parallel()
+	// Nobody serves the zone, and we are not a member yet.
+	z := newZone(t)
+	if got := lines(lookup(t, z, "gossip", zone.TypeNS)); !slices.Equal(got, []string{"5 NS ns.gossip."}) {
+		t.Errorf("alone: got %q", got)
+	}
+	// Nobody announces it: we do serve it.
+	z = z.Update(adds(&zone.Member{Name: "web1", Addrs: addrs("10.0.0.1"), Live: true}))
+	if got := lines(lookup(t, z, "gossip", zone.TypeNS)); !slices.Equal(got, []string{"5 NS ns-web1.gossip."}) {
+		t.Errorf("self: got %q", got)
+	}
+	// Many do: the set is bounded. One that leaves is not in it.
+	var members []*zone.Member
+	for i := range 20 {
+		members = append(members, &zone.Member{Name: fmt.Sprintf("n%02d", i), Addrs: addrs("10.0.0.9"), Live: i != 0, Nameserver: true})
+	}
+	z = z.Update(adds(members...))
+	got := lines(lookup(t, z, "gossip", zone.TypeNS))
+	if len(got) != 13 || got[0] != "5 NS ns-n01.gossip." {
+		t.Errorf("many: got %q", got)
+	}
+}
+
+func TestNamesThatDifferInCase(t *testing.T) {
+	t.Parallel()
+	member := func(name, addr string) *zone.Member {
+		return &zone.Member{Name: name, Addrs: addrs(addr), Live: true, Services: []zone.Service{{Name: "web", Port: 80, Weight: 1}}}
+	}
+	check := func(z *zone.Zone, name string, want ...string) {
+		t.Helper()
+		if got := lines(lookup(t, z, name, zone.TypeA)); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	z := newZone(t, member("Db", "10.0.0.1"))
+	check(z, "db.node.gossip", "5 A 10.0.0.1")
+	if p := z.Problems(); len(p) != 0 {
+		t.Errorf("one name: problems %v", p)
+	}
+	// The one in small letters takes the name; the other is published beside it.
+	z = z.Update(adds(member("db", "10.0.0.2"), member("DB", "10.0.0.3")))
+	check(z, "db.node.gossip", "5 A 10.0.0.2")
+	check(z, "_x44b.node.gossip", "5 A 10.0.0.1")
+	check(z, "_x44_x42.node.gossip", "5 A 10.0.0.3")
+	for _, s := range lookup(t, z, "web.service.gossip", zone.TypeSRV).Answer.SRV {
+		check(z, s.Target.Name, fmt.Sprintf("5 A %v", s.Target.A.Addrs[0]))
+	}
+	if p := z.Problems(); len(p) != 2 || !strings.Contains(p[0].Text, `"DB" differs from "db" in case only`) {
+		t.Errorf("problems %v", p)
+	}
+	// When it goes, the next takes it.
+	z = z.Update([]zone.Change{{Name: "db"}})
+	check(z, "db.node.gossip", "5 A 10.0.0.3")
+	check(z, "_x44b.node.gossip", "5 A 10.0.0.1")
+	check(z, "_x44_x42.node.gossip")
+	z = z.Update([]zone.Change{{Name: "DB"}, {Name: "Db"}})
+	check(z, "db.node.gossip")
+	if p := z.Problems(); len(p) != 0 {
+		t.Errorf("none left: problems %v", p)
+	}
+}
+
+func TestNamesWithoutLabel(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 64)
+	z := newZone(t, &zone.Member{Name: long, Addrs: addrs("10.0.0.1"), Live: true, Tags: map[string]string{"k": long},
+		Services: []zone.Service{{Name: "web", Port: 80}, {Name: long, Port: 81}}})
+	if got := lines(lookup(t, z, "web.service.gossip", zone.TypeA)); !slices.Equal(got, []string{"0 A 10.0.0.1"}) {
+		t.Errorf("A: got %q", got)
+	}
+	if got := lookup(t, z, "web.service.gossip", zone.TypeSRV); got.Outcome != zone.NoData {
+		t.Errorf("SRV: got %v", got)
+	}
+	if p := z.Problems(); len(p) != 2 || !strings.HasPrefix(p[0].Text, "node name") || !strings.HasPrefix(p[1].Text, "service name") {
+		t.Errorf("problems %v", p)
+	}
+	if z = z.Update([]zone.Change{{Name: long}}); len(z.Problems()) != 0 || lookup(t, z, "web.service.gossip", zone.TypeA).Outcome != zone.NXDomain {
+		t.Errorf("after it went: problems %v", z.Problems())
+	}
+}
+
+func TestSerial(t *testing.T) {
+	t.Parallel()
+	m := func() *zone.Member {
+		return &zone.Member{Name: "n", Addrs: addrs("10.0.0.1", "10.0.0.2"), Live: true, Tags: map[string]string{"a": "b"},
+			Services: []zone.Service{{Name: "web", Port: 80, Weight: 7, Drain: true}, {Name: "api", Port: 81}}}
+	}
+	z := newZone(t, m())
+	same := []struct {
+		name string
+		edit func(*zone.Member)
+	}{
+		{"nothing", func(*zone.Member) {}},
+		{"order of addresses", func(m *zone.Member) { slices.Reverse(m.Addrs) }},
+		{"an address in its IPv6 form", func(m *zone.Member) { m.Addrs[0] = netip.MustParseAddr("::ffff:10.0.0.1") }},
+		{"order of services", func(m *zone.Member) { slices.Reverse(m.Services) }},
+		{"the weight of a draining service", func(m *zone.Member) { m.Services[0].Weight = 9 }},
+	}
+	for _, tt := range same {
+		n := m()
+		tt.edit(n)
+		if got := z.Update(adds(n)); got != z {
+			t.Errorf("%s: a new zone with serial %d", tt.name, got.Serial())
+		}
+	}
+	if got := z.Update([]zone.Change{{Name: "nobody"}}); got != z {
+		t.Error("nobody is gone: a new zone")
+	}
+	changed := []struct {
+		name string
+		edit func(*zone.Member)
+	}{
+		{"address", func(m *zone.Member) { m.Addrs[0] = netip.MustParseAddr("10.0.0.3") }},
+		{"tag", func(m *zone.Member) { m.Tags["a"] = "c" }},
+		{"port", func(m *zone.Member) { m.Services[1].Port++ }},
+		{"no longer draining", func(m *zone.Member) { m.Services[0].Drain = false }},
+		{"leaving", func(m *zone.Member) { m.Live = false }},
+		{"serves the zone", func(m *zone.Member) { m.Nameserver = true }},
+	}
+	for _, tt := range changed {
+		n := m()
+		tt.edit(n)
+		if got := z.Update(adds(n)); got.Serial() != z.Serial()+1 {
+			t.Errorf("%s: serial %d after %d", tt.name, got.Serial(), z.Serial())
+		}
+	}
+	// RFC 1982: after the largest comes the smallest.
+	z, err := zone.New(zone.Config{Origin: "x", Serial: math.MaxUint32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := z.Update(adds(m())).Serial(); got != 1 {
+		t.Errorf("after the largest serial: got %d, want 1", got)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		cfg  zone.Config
+		want string
+	}{
+		{zone.Config{}, "empty"},
+		{zone.Config{Origin: "."}, "root"},
+		{zone.Config{Origin: "a..b"}, "label"},
+		{zone.Config{Origin: "a b"}, "not allowed"},
+		{zone.Config{Origin: strings.Repeat("a", 64)}, "63"},
+		{zone.Config{Origin: strings.Repeat("abcdefg.", 20)}, "octets"},
+		{zone.Config{Origin: strings.Repeat("abcdefg.", 40)}, "octets"},
+		{zone.Config{Origin: "x", NodeTTL: -time.Second}, "node ttl"},
+		{zone.Config{Origin: "x", NegativeTTL: 100 * 365 * 24 * time.Hour}, "negative ttl"},
+	}
+	for _, tt := range tests {
+		if _, err := zone.New(tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: got %v, want an error with %q", tt.cfg, err, tt.want)
+		}
+	}
+}
+
+// TestUpdateEqualsRebuild: however a zone came to its members, it answers like one made from them at once; and
+// older generations answer as they did.
+func TestUpdateEqualsRebuild(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
+	names := []string{"a", "A", "b", "B", "c.d", "e", strings.Repeat("l", 70), "n1", "n2", "n3", "web1"}
+	random := func(name string) *zone.Member {
+		m := &zone.Member{Name: name, Addrs: addrs(fmt.Sprintf("10.0.0.%d", rng.IntN(6))), Live: rng.IntN(4) > 0,
+			Nameserver: rng.IntN(3) == 0, Tags: map[string]string{}}
+		for range rng.IntN(3) {
+			m.Tags[pick("dc", "DC", "v")] = pick("1", "2", "x", "X", "")
+		}
+		for range rng.IntN(3) {
+			m.Services = append(m.Services, zone.Service{Name: pick("web", "Web", "api"), Port: uint16(rng.IntN(3)),
+				Weight: uint16(rng.IntN(3)), Drain: rng.IntN(4) == 0})
+		}
+		return m
+	}
+	var questions []string
+	for _, n := range []string{"a", "_x41", "b", "_x42", "c_x2ed", "e", "n1", "web1"} {
+		questions = append(questions, n+".node.gossip", "ns-"+n+".gossip")
+	}
+	for _, n := range []string{"gossip", "dc.tag.gossip", "v.tag.gossip", "web.service.gossip", "api.service.gossip", "_web._tcp.service.gossip",
+		"1.dc.web.service.gossip", "dc.web.service.gossip", "1.dc.tag.gossip", "x.dc.tag.gossip", "2.v.tag.gossip"} {
+		questions = append(questions, n)
+	}
+	dump := func(z *zone.Zone) map[string]any {
+		all := map[string]any{"problems": fmt.Sprint(z.Problems()), "members": z.Members()}
+		for _, q := range questions {
+			for text, qtype := range types {
+				r := lookup(t, z, q, qtype)
+				if r.Answer == nil || r.Answer.SOA == nil { // the serial may differ
+					all[q+" "+text] = fmt.Sprint(r.Outcome, lines(r))
+				}
+			}
+		}
+		return all
+	}
+	empty := newZone(t)
+	z, state := empty, map[string]*zone.Member{}
+	for range 300 {
+		before, want := z, dump(z)
+		var changes []zone.Change
+		for range 1 + rng.IntN(3) {
+			c := zone.Change{Name: names[rng.IntN(len(names))]}
+			if rng.IntN(3) > 0 {
+				c.Member = random(c.Name)
+			}
+			changes = append(changes, c)
+			if state[c.Name] = c.Member; c.Member == nil {
+				delete(state, c.Name)
+			}
+		}
+		z = z.Update(changes)
+		var all []zone.Change
+		for name, m := range state {
+			all = append(all, zone.Change{Name: name, Member: m})
+		}
+		if got, fresh := dump(z), dump(empty.Update(all)); !reflect.DeepEqual(got, fresh) {
+			for k := range fresh {
+				if got[k] != fresh[k] {
+					t.Errorf("%s: updated %v, rebuilt %v", k, got[k], fresh[k])
+				}
+			}
+			t.FailNow()
+		}
+		if got := dump(before); !reflect.DeepEqual(got, want) {
+			t.Fatal("an update changed the generation before it")
+		}
+	}
+}
+
+func FuzzLookup(f *testing.F) {
+	z := newZone(f, cluster()...)
+	for _, s := range []string{"web.service.gossip", "eu.dc.web.service.gossip", "_web._tcp.service.gossip", "gossip", "a.b.c.d"} {
+		wire, err := zone.ParseName(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wire, uint16(1))
+	}
+	f.Fuzz(func(t *testing.T, wire []byte, qtype uint16) {
+		r := z.Lookup(wire, zone.Type(qtype))
+		if (r.Outcome == zone.Success) != (r.Answer != nil && r.Answer.Len() > 0) {
+			t.Errorf("%q: %v with %+v", wire, r.Outcome, r.Answer)
+		}
+	})
+}
