@@ -13,7 +13,7 @@ var (
 	ErrAuth = errors.New("the agent refused the RPC token")
 )
 
-// RemoteError is an agent's refusal of a command. errors.Is finds the api.ErrorText constants and ErrAuth in it.
+// RemoteError is an agent's refusal of a command. errors.Is finds the api.ProtocolError constants and ErrAuth in it.
 type RemoteError struct {
 	Command string // one of the api.Command constants
 	Message string // the agent's words
@@ -27,6 +27,6 @@ func (e *RemoteError) Is(target error) bool {
 	if target == ErrAuth { //nolint:errorlint // a sentinel, compared as errors.Is asks for
 		return e.Message == string(api.ErrAuthRequired) || e.Message == string(api.ErrInvalidToken)
 	}
-	text, ok := target.(api.ErrorText) //nolint:errorlint // as above
+	text, ok := target.(api.ProtocolError) //nolint:errorlint // as above
 	return ok && e.Message == string(text)
 }

@@ -130,7 +130,7 @@ func (c *Client) forget(seq uint64) {
 
 // bodyless tells whether no body follows an error, whatever the command (Serf reference 4.1).
 func bodyless(message string) bool {
-	switch api.ErrorText(message) {
+	switch api.ProtocolError(message) {
 	case api.ErrAuthRequired, api.ErrHandshakeRequired, api.ErrUnsupportedCommand:
 		return true
 	}

@@ -89,7 +89,7 @@ func (c *conn) join(_ uint64, req api.JoinRequest) answer {
 		return answer{body: api.JoinResponse{}}
 	}
 	n, err := c.srv.backend.Join(c.ctx, req.Existing, req.Replay)
-	return answer{err: err, body: api.JoinResponse{Num: int32(n)}} //nolint:gosec // at most len(req.Existing)
+	return answer{err: err, body: api.JoinResponse{Num: int32(n)}}
 }
 
 func (c *conn) updateTags(_ uint64, req api.TagsRequest) answer {

@@ -149,7 +149,7 @@ func (c *conn) request() bool {
 
 // gate refuses what does not exist, and what comes before handshake and authentication (Serf reference 4.2). A name
 // that nobody knows may be followed by a body or not, so it ends the connection even before authentication.
-func (c *conn) gate(command string) api.ErrorText {
+func (c *conn) gate(command string) api.ProtocolError {
 	_, known := commands[command]
 	switch {
 	case !c.greeted && command != api.CommandHandshake:

@@ -73,7 +73,7 @@ func appendLength(b []byte, n int, fix, wide byte) []byte {
 	case n < 1<<16:
 		return binary.BigEndian.AppendUint16(append(b, wide), uint16(n))
 	default:
-		return binary.BigEndian.AppendUint32(append(b, wide+1), uint32(n)) //nolint:gosec // no list is that long
+		return binary.BigEndian.AppendUint32(append(b, wide+1), uint32(n))
 	}
 }
 
@@ -86,7 +86,7 @@ func appendString(b []byte, s string) []byte {
 	case n < 1<<16:
 		b = binary.BigEndian.AppendUint16(append(b, 0xda), uint16(n))
 	default:
-		b = binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(n)) //nolint:gosec // no string is that long
+		b = binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(n))
 	}
 	return append(b, s...)
 }

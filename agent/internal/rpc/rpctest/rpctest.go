@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
@@ -24,7 +25,7 @@ type Backend struct {
 	Stat    api.Stats
 	Coords  map[string]api.Coordinate
 	Keys    api.KeyResponse
-	Records []api.QueryRecord // what queries bring
+	Records []api.QueryRecord // what queries bring: the last after the query's timeout, the others at once
 	Block   chan struct{}     // if set, Join waits until it is closed or the context ends
 
 	mu    sync.Mutex
@@ -118,10 +119,18 @@ func (b *Backend) Query(ctx context.Context, req api.QueryRequest) (<-chan api.Q
 		return nil, err
 	}
 	records := make(chan api.QueryRecord, len(b.Records))
-	for _, r := range b.Records {
-		records <- r
-	}
-	close(records)
+	go func() {
+		defer close(records)
+		for i, r := range b.Records {
+			if i == len(b.Records)-1 && req.Timeout > 0 {
+				select {
+				case <-time.After(req.Timeout):
+				case <-ctx.Done():
+				}
+			}
+			records <- r
+		}
+	}()
 	return records, nil
 }
 

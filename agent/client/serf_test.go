@@ -1,0 +1,493 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/agent/api/frame"
+	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/agent/internal/event"
+	"github.com/seed-645ce708/gossip/agent/internal/logs"
+	"github.com/seed-645ce708/gossip/agent/internal/rpc"
+	"github.com/seed-645ce708/gossip/agent/internal/rpc/rpctest"
+	"github.com/seed-645ce708/gossip/agent/internal/view"
+)
+
+func needSerf(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("serf")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("serf is not installed; CI needs it")
+		}
+		t.Skip("serf is not installed")
+	}
+	return path
+}
+
+// serfAgent is a real Serf agent of the name alpha, bound to loopback.
+type serfAgent struct {
+	t          *testing.T
+	bind, rpc  string
+	args       []string
+	cmd        *exec.Cmd
+	transcript bytes.Buffer
+}
+
+// freePort finds a port that is free for TCP on 127.0.0.1 right now: serf cannot choose one itself.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func startSerf(t *testing.T, args ...string) *serfAgent {
+	t.Helper()
+	needSerf(t)
+	s := &serfAgent{t: t, bind: freePort(t), rpc: freePort(t), args: args}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *serfAgent) start() {
+	s.t.Helper()
+	args := append([]string{"agent", "-node=alpha", "-profile=local", "-bind=" + s.bind, "-rpc-addr=" + s.rpc, "-log-level=debug"}, s.args...)
+	s.cmd = exec.Command("serf", args...)
+	s.cmd.Stdout = &s.transcript
+	s.cmd.Stderr = &s.transcript
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *serfAgent) kill() {
+	if s.cmd.ProcessState == nil {
+		_ = s.cmd.Process.Kill() // it may have ended by itself
+		_ = s.cmd.Wait()
+	}
+	if s.t.Failed() {
+		s.t.Logf("serf said:\n%s", s.transcript.String())
+		s.transcript.Reset()
+	}
+}
+
+func (s *serfAgent) dial(authKey string) *client.Client {
+	s.t.Helper()
+	var c *client.Client
+	eventually(s.t, func() (err error) {
+		c, err = client.Dial(s.t.Context(), client.Config{Addr: s.rpc, AuthKey: authKey})
+		return err
+	})
+	s.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// All commands against a real Serf agent.
+func TestClientWithSerf(t *testing.T) {
+	t.Parallel()
+	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef"))
+	config := filepath.Join(t.TempDir(), "serf.json") // there is no flag for the token
+	if err := os.WriteFile(config, []byte(`{"rpc_auth": "secret"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startSerf(t, "-tag", "role=web", "-encrypt="+key, "-config-file="+config)
+	c := s.dial("secret")
+	ctx := t.Context()
+
+	if _, err := client.Dial(ctx, client.Config{Addr: s.rpc, AuthKey: "wrong"}); !errors.Is(err, client.ErrAuth) {
+		t.Errorf("wrong token: %v", err)
+	}
+	unauthorised := s.dial("")
+	if _, err := unauthorised.Members(ctx); !errors.Is(err, client.ErrAuth) {
+		t.Errorf("no token: %v", err)
+	}
+
+	events, err := c.Stream(ctx, "user,query,member-update")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Stream(ctx, api.FilterRevision); !errors.Is(err, api.ErrInvalidFilter) {
+		t.Errorf("an extension at stock Serf: %v", err)
+	}
+	lines, err := c.Monitor(ctx, "debug")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Monitor(ctx, "debug"); !errors.Is(err, api.ErrMonitorExists) {
+		t.Errorf("second monitor: %v", err)
+	}
+	if line := <-lines.C(); line == "" {
+		t.Error("the log is empty")
+	}
+
+	members, err := c.Members(ctx)
+	if err != nil || len(members) != 1 || members[0].Name != "alpha" || members[0].Tags["role"] != "web" ||
+		members[0].Status != "alive" || !members[0].Addr.Equal(net.IPv4(127, 0, 0, 1)) || members[0].DelegateCur != 5 {
+		t.Errorf("members: %+v, %v", members, err)
+	}
+	if members, err = c.MembersFiltered(ctx, api.MembersFilteredRequest{Name: "b.*"}); err != nil || members == nil || len(members) != 0 {
+		t.Errorf("no members: %+v, %v", members, err)
+	}
+	if members, err = c.MembersFiltered(ctx, api.MembersFilteredRequest{Tags: map[string]string{"role": "w.*"}}); err != nil || len(members) != 1 {
+		t.Errorf("filtered members: %+v, %v", members, err)
+	}
+	if n, err := c.Join(ctx, []string{freePort(t)}, false); n != 0 || err == nil {
+		t.Errorf("joining nobody: %d, %v", n, err)
+	}
+	if n, err := c.Join(ctx, []string{s.bind}, true); n != 1 || err != nil {
+		t.Errorf("joining itself: %d, %v", n, err)
+	}
+	if err := c.ForceLeave(ctx, "nobody", true); err != nil {
+		t.Errorf("force-leave: %v", err)
+	}
+	if stats, err := c.Stats(ctx); err != nil || stats["agent"]["name"] != "alpha" || stats["serf"]["encrypted"] != "true" {
+		t.Errorf("stats: %v, %v", stats, err)
+	}
+	if coord, ok, err := c.Coordinate(ctx, "alpha"); err != nil || !ok || len(coord.Vec) != 8 {
+		t.Errorf("coordinate: %+v, %v, %v", coord, ok, err)
+	}
+	if _, ok, err := c.Coordinate(ctx, "nobody"); err != nil || ok {
+		t.Errorf("unknown coordinate: %v, %v", ok, err)
+	}
+
+	if err := c.UserEvent(ctx, "deploy", []byte("v1"), false); err != nil {
+		t.Errorf("event: %v", err)
+	}
+	if err := c.UserEvent(ctx, "deploy", bytes.Repeat([]byte("x"), 513), false); err == nil ||
+		err.Error() != "user event exceeds configured limit of 512 bytes before encoding" {
+		t.Errorf("large event: %v", err)
+	}
+	if ev, ok := (<-events.C()).(*api.UserEventRecord); !ok || ev.Name != "deploy" || string(ev.Payload) != "v1" || ev.LTime == 0 {
+		t.Errorf("user event: %+v", ev)
+	}
+	if err := c.UpdateTags(ctx, map[string]string{"dc": "east"}, []string{"role"}); err != nil {
+		t.Errorf("tags: %v", err)
+	}
+	if ev, ok := (<-events.C()).(*api.MemberEventRecord); !ok || ev.Event != "member-update" || ev.Members[0].Tags["dc"] != "east" {
+		t.Errorf("member event: %+v", ev)
+	}
+
+	q, err := c.Query(ctx, api.QueryRequest{Name: "load", Payload: []byte("?"), RequestAck: true, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, ok := (<-events.C()).(*api.QueryEventRecord)
+	if !ok || ev.Name != "load" || string(ev.Payload) != "?" {
+		t.Fatalf("query event: %+v", ev)
+	}
+	if err := c.Respond(ctx, ev.ID, []byte("42")); err != nil {
+		t.Errorf("respond: %v", err)
+	}
+	if err := c.Respond(ctx, ev.ID+1, nil); !errors.Is(err, api.ErrNoSuchQuery) {
+		t.Errorf("respond to nothing: %v", err)
+	}
+	var got []string
+	for r := range q.C() {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Type, r.From, r.Payload))
+	}
+	if want := []string{"ack alpha ", "response alpha 42", "done  "}; !slices.Equal(got, want) || q.Err() != nil {
+		t.Errorf("query: %q, %v, want %q", got, q.Err(), want)
+	}
+
+	other := base64.StdEncoding.EncodeToString([]byte("fedcba9876543210"))
+	if r, err := c.InstallKey(ctx, other); err != nil || r.NumResp != 1 || r.NumNodes != 1 {
+		t.Errorf("install: %+v, %v", r, err)
+	}
+	if r, err := c.ListKeys(ctx); err != nil || r.Keys[key] != 1 || r.Keys[other] != 1 {
+		t.Errorf("list: %+v, %v", r, err)
+	}
+	if r, err := c.UseKey(ctx, "AAAAAAAAAAAAAAAAAAAAAA=="); err == nil || r.NumErr != 1 || r.Messages["alpha"] == "" {
+		t.Errorf("use of an unknown key: %+v, %v", r, err)
+	}
+	if r, err := c.UseKey(ctx, other); err != nil {
+		t.Errorf("use: %+v, %v", r, err)
+	}
+	if r, err := c.RemoveKey(ctx, key); err != nil {
+		t.Errorf("remove: %+v, %v", r, err)
+	}
+	if _, err := c.InstallKey(ctx, "!"); err == nil || err.Error() != "illegal base64 data at input byte 0" {
+		t.Errorf("install of nonsense: %v", err)
+	}
+
+	if err := events.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Leave(ctx); err != nil {
+		t.Errorf("leave: %v", err)
+	}
+	<-c.Done()
+	for range lines.C() {
+	}
+	if !errors.Is(lines.Err(), client.ErrClosed) {
+		t.Errorf("the monitor ended with %v", lines.Err())
+	}
+}
+
+// A Watcher keeps up with a Serf agent that restarts.
+func TestWatcherWithSerf(t *testing.T) {
+	t.Parallel()
+	s := startSerf(t, "-tag", "generation=1")
+	w := client.NewWatcher(client.WatcherConfig{Client: client.Config{Addr: s.rpc}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.Run(ctx) // ends with ctx
+	}()
+	defer func() { cancel(); <-ended }()
+	see := func(what string, good func(client.View) bool) client.View {
+		t.Helper()
+		deadline := time.After(20 * time.Second)
+		for {
+			v, changed := w.Watch()
+			if good(v) {
+				return v
+			}
+			select {
+			case <-changed:
+			case <-deadline:
+				t.Fatalf("%s: %+v", what, v)
+			}
+		}
+	}
+	generation := func(n string) func(client.View) bool {
+		return func(v client.View) bool {
+			return v.Connected && len(v.Members) == 1 && v.Members[0].Tags["generation"] == n
+		}
+	}
+	see("start", generation("1"))
+	if err := s.dial("").UpdateTags(ctx, map[string]string{"generation": "2"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	see("event", generation("2"))
+	s.kill()
+	down := see("loss", func(v client.View) bool { return !v.Connected })
+	if len(down.Members) != 1 || down.Err == nil {
+		t.Errorf("while down: %+v", down)
+	}
+	s.args = []string{"-tag", "generation=3"}
+	s.start()
+	see("restart", generation("3"))
+}
+
+// What both servers answer to the same bytes is the same bytes.
+func TestServerAnswersAsSerf(t *testing.T) {
+	t.Parallel()
+	s := startSerf(t)
+	s.dial("") // it listens
+	b := rpctest.NewBackend()
+	b.Records = []api.QueryRecord{{Type: api.QueryRecordAck, From: "alpha"}, {Type: api.QueryRecordDone}}
+	ours := rpctest.Start(t, rpc.Config{}, b)
+
+	theirConn, err := net.Dial("tcp", s.rpc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = theirConn.Close() }()
+	ourConn, err := ours.Dial(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ourConn.Close() }()
+	theirIn, ourIn := frame.NewReader(theirConn), frame.NewReader(ourConn)
+
+	seq := uint64(0)
+	for _, tc := range []struct {
+		command string
+		body    any
+		values  int
+	}{
+		{"handshake", api.HandshakeRequest{Version: 5}, 1},
+		{"handshake", api.HandshakeRequest{Version: 1}, 1},
+		{"handshake", api.HandshakeRequest{Version: 1}, 1},
+		{"auth", api.AuthRequest{AuthKey: "x"}, 1},
+		{"auth", api.AuthRequest{}, 1},
+		{"event", api.EventRequest{Name: "deploy", Coalesce: true}, 1},
+		{"force-leave", api.ForceLeaveRequest{Node: "nobody"}, 1},
+		{"join", api.JoinRequest{}, 2},
+		{"members-filtered", api.MembersFilteredRequest{Name: "nobody"}, 2},
+		{"tags", api.TagsRequest{Tags: map[string]string{"a": "b"}}, 1},
+		{"stream", api.StreamRequest{Type: "x"}, 1},
+		{"stream", api.StreamRequest{Type: "user:nobody"}, 1},
+		{"monitor", api.MonitorRequest{LogLevel: "Loud"}, 1},
+		{"stop", api.StopRequest{Stop: 12}, 1},
+		{"stop", api.StopRequest{Stop: 99}, 1},
+		{"respond", api.RespondRequest{ID: 3}, 1},
+		{"get-coordinate", api.CoordinateRequest{Node: "nobody"}, 2},
+		{"query", api.QueryRequest{Name: "_serf_x"}, 1},
+		{"query", api.QueryRequest{Name: "load", RequestAck: true, Timeout: 100 * time.Millisecond}, 5},
+		{"nonsense", nil, 1},
+	} {
+		seq++
+		msg, err := frame.Append(nil, api.RequestHeader{Command: tc.command, Seq: seq})
+		if err == nil && tc.body != nil {
+			msg, err = frame.Append(msg, tc.body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, conn := range []net.Conn{theirConn, ourConn} {
+			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			if _, err := conn.Write(msg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range tc.values {
+			want, err := theirIn.Next(nil, 1<<20)
+			if err != nil {
+				t.Fatalf("%s number %d at Serf: %v", tc.command, seq, err)
+			}
+			got, err := ourIn.Next(nil, 1<<20)
+			if err != nil {
+				t.Fatalf("%s number %d: %v", tc.command, seq, err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s number %d: answered\n%q, Serf\n%q", tc.command, seq, got, want)
+			}
+		}
+	}
+	for name, in := range map[string]*frame.Reader{"Serf": theirIn, "ours": ourIn} {
+		if v, err := in.Next(nil, 1<<20); err == nil {
+			t.Errorf("after an unknown command %s says %q", name, v)
+		}
+	}
+}
+
+// The serf command line against our server.
+func TestSerfCommandLine(t *testing.T) {
+	t.Parallel()
+	path := needSerf(t)
+	b := rpctest.NewBackend(
+		rpctest.Member("alpha", "10.0.0.1", "role", "web", "dc", "east"),
+		rpctest.Member("beta", "::ffff:10.0.0.2", "role", "db"),
+	)
+	b.Keys.Keys = map[string]int{"a2V5": 1}
+	b.Coords = map[string]api.Coordinate{
+		"alpha": {Vec: make([]float64, 8), Error: 1.5, Height: 1e-5},
+		"beta":  {Vec: []float64{0.01, 0, 0, 0, 0, 0, 0, 0}, Error: 1.5, Height: 1e-5},
+	}
+	log := logs.New(logs.Options{})
+	events := event.NewLog(0)
+	srv := rpc.New(rpc.Config{AuthKey: "secret", Logger: log.Logger("agent.ipc")}, b, events, log.Ring())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	defer func() {
+		srv.Close()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}()
+	serf := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), path, args...)
+		cmd.Env = append(os.Environ(), "SERF_RPC_ADDR="+l.Addr().String(), "SERF_RPC_AUTH=secret")
+		return cmd
+	}
+	for _, tc := range []struct {
+		args string
+		want []string // parts of the output
+	}{
+		{"members", []string{"alpha  10.0.0.1:7946  alive  dc=east,role=web|alpha  10.0.0.1:7946  alive  role=web,dc=east", "beta   10.0.0.2:7946  alive  role=db"}},
+		{"members -name a.*", []string{"alpha"}},
+		{"members -status left", []string{""}},
+		{"members -name (", []string{"Error retrieving members: Failed to compile regex"}},
+		{"info", []string{"agent:\n\tname = alpha"}},
+		{"event deploy v1", []string{"Event 'deploy' dispatched! Coalescing enabled: true"}},
+		{"join 10.0.0.9", []string{"Successfully joined cluster by contacting 1 nodes."}},
+		{"force-leave gamma", []string{""}},
+		{"tags -set a=b -delete c", []string{"Successfully updated agent tags"}},
+		{"query -timeout 300ms load", []string{"Query 'load' dispatched", "Ack from 'alpha'", "Response from 'alpha': ok", "Total Acks: 1", "Total Responses: 1"}},
+		{"query -timeout 300ms -format json load", []string{`"Responses": {`, `"alpha": "ok"`}},
+		{"keys -list", []string{"a2V5  [1/1]"}},
+		{"keys -install a2V5", []string{"Successfully installed key!"}},
+		{"rtt alpha beta", []string{"Estimated alpha <-> beta rtt: 10.020 ms"}},
+		{"rtt alpha nobody", []string{`Could not find a coordinate for node "nobody"`}},
+		{"reachability", []string{"Received less acks than live nodes!", "beta"}},
+		{"members -rpc-auth=wrong", []string{"Invalid authentication token"}},
+		{"leave", []string{"Graceful leave complete"}},
+	} {
+		out, err := serf(strings.Fields(tc.args)...).Output()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatalf("serf %s: %v", tc.args, err)
+		}
+		for _, want := range tc.want {
+			if !slices.ContainsFunc(strings.Split(want, "|"), func(w string) bool { return strings.Contains(string(out), w) }) {
+				t.Errorf("serf %s: printed %q, want %q", tc.args, out, want)
+			}
+		}
+	}
+	<-srv.Left()
+
+	out, err := serf("members", "-format", "json").Output()
+	var list struct{ Members []struct{ Name, Addr string } }
+	if err != nil || json.Unmarshal(out, &list) != nil || len(list.Members) != 2 || list.Members[1].Addr != "10.0.0.2:7946" {
+		t.Errorf("members as JSON: %s, %v", out, err)
+	}
+
+	monitor := serf("monitor", "-log-level", "info")
+	shown := filepath.Join(t.TempDir(), "monitor")
+	f, err := os.Create(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	monitor.Stdout = f
+	if err := monitor.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = monitor.Process.Kill()
+		_ = monitor.Wait()
+	}()
+	for _, want := range []string{
+		"[INFO] agent.ipc: Accepted client", "line 1 of the log", "member-join", "deploy",
+	} {
+		eventually(t, func() error {
+			log.Logger("agent").Info("line 1 of the log")
+			events.Append(&event.Member{Kind: event.TypeMemberJoin, Members: []*view.Member{rpctest.Member("gamma", "10.0.0.3")}})
+			events.Append(&event.User{Name: "deploy", Payload: []byte("v1")})
+			out, err := os.ReadFile(shown)
+			if err == nil && !strings.Contains(string(out), want) {
+				err = fmt.Errorf("monitor never showed %q, but\n%s", want, out)
+			}
+			return err
+		})
+	}
+}
