@@ -2,6 +2,7 @@ package session
 
 import (
 	"net/netip"
+	"strings"
 )
 
 // defaultGossipPort is assumed by agents where a peer has none.
@@ -13,7 +14,7 @@ func isSelf(peer string, self netip.AddrPort) bool {
 	if ap, err := netip.ParseAddrPort(peer); err == nil {
 		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()) == self
 	}
-	if addr, err := netip.ParseAddr(peer); err == nil {
+	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(peer, "["), "]")); err == nil {
 		return netip.AddrPortFrom(addr.Unmap(), defaultGossipPort) == self
 	}
 	return false

@@ -97,27 +97,25 @@ func cliConfig(mirror string) string {
 
 // Workspace is a folder with a configuration, and all that is needed to run it against the built provider.
 type Workspace struct {
-	Dir    string
-	binary Binary
-	config string
-	env    []string
+	Dir      string
+	binary   Binary
+	provider string
+	config   string
+	env      []string
 }
 
-// NewWorkspace builds the provider, once for the whole test binary, puts it into a filesystem mirror, and
-// returns an empty folder. Each env is NAME=value for the commands that run there.
-func NewWorkspace(tb testing.TB, env ...string) *Workspace {
+// NewWorkspace puts a provider that was built into a filesystem mirror, and returns an empty folder. Each env
+// is NAME=value for the commands that run there.
+func NewWorkspace(tb testing.TB, provider string, env ...string) *Workspace {
 	tb.Helper()
-	w := &Workspace{Dir: tb.TempDir(), binary: Require(tb), env: env}
-	provider, err := build()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	w := &Workspace{Dir: tb.TempDir(), binary: Require(tb), provider: provider, env: env}
 	root := tb.TempDir()
 	place := filepath.Join(root, "mirror", w.binary.Host(), "seed-645ce708", "gossip", Version, runtime.GOOS+"_"+runtime.GOARCH)
 	if err := os.MkdirAll(place, 0o755); err != nil { //nolint:gosec // Terraform wants to look into it
 		tb.Fatal(err)
 	}
-	if err := os.Symlink(provider, filepath.Join(place, "terraform-provider-gossip_v"+Version)); err != nil {
+	name := strings.Replace(filepath.Base(provider), "gossip", "gossip_v"+Version, 1)
+	if err := os.Symlink(provider, filepath.Join(place, name)); err != nil {
 		tb.Fatal(err)
 	}
 	w.config = filepath.Join(root, "cli.tfrc")
@@ -163,16 +161,25 @@ func (w *Workspace) Try(tb testing.TB, args ...string) (string, error) {
 	return string(out), err
 }
 
-// build builds the provider from the module that the test belongs to.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "terraform-provider-gossip-")
-	if err != nil {
-		return "", err
-	}
+// Build builds the provider into dir and returns its path.
+func Build(dir string) (string, error) {
 	path := filepath.Join(dir, "terraform-provider-gossip")
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/seed-645ce708/gossip/terraform-provider")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/seed-645ce708/gossip/terraform-provider") //nolint:gosec // our own module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the provider: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
+
+// UseDevOverrides makes the program take the built provider from where it was built, without init.
+func (w *Workspace) UseDevOverrides(tb testing.TB) {
+	tb.Helper()
+	text := fmt.Sprintf("disable_checkpoint = true\nprovider_installation {\n  dev_overrides {\n    %q = %q\n  }\n}\n",
+		w.binary.Host()+"/seed-645ce708/gossip", filepath.Dir(w.provider))
+	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,25 @@
+# The module against a real agent, which the environment names: GOSSIP_RPC_ADDR is the agent's RPC address, and
+# TF_VAR_peers the gossip address of another one.
+
+run "joins" {
+  command = apply
+
+  assert {
+    condition     = output.contacted >= 1 && length(output.members) >= 2
+    error_message = "the agent joined nobody"
+  }
+
+  assert {
+    condition     = contains(output.members, output.node)
+    error_message = "the agent is not one of the members"
+  }
+}
+
+run "is_joined" {
+  command = plan
+
+  assert {
+    condition     = output.digest == run.joins.digest
+    error_message = "a second plan sees another cluster"
+  }
+}

@@ -1,0 +1,172 @@
+package provider
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
+)
+
+// serf is a stock Serf agent.
+type serf struct {
+	rpc, gossip string
+	events      string // file that its handler writes to: a line of name and payload for each event
+	args        []string
+	stop        func()
+}
+
+// newSerf starts a stock Serf agent on loopback with ports that the kernel chose, and stops it with the test.
+func newSerf(t *testing.T, name, token string, tags ...string) *serf {
+	t.Helper()
+	program, err := exec.LookPath("serf")
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("this test needs Debian's serf: %v", err)
+	default:
+		t.Skipf("this test needs Debian's serf: %v", err)
+	}
+	dir := t.TempDir()
+	s := &serf{rpc: freePort(t), gossip: freePort(t), events: filepath.Join(dir, "events")}
+	config, err := json.Marshal(map[string]any{"rpc_auth": token, "event_handlers": []string{
+		"user=printf '%s %s\\n' \"$SERF_USER_EVENT\" \"$(cat)\" >> " + s.events,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "serf.json")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.args = []string{program, "agent", "-node", name, "-bind", s.gossip, "-rpc-addr", s.rpc, "-profile", "local", "-config-file", file}
+	for _, tag := range tags {
+		s.args = append(s.args, "-tag", tag)
+	}
+	s.start(t, token)
+	return s
+}
+
+func (s *serf) start(t *testing.T, token string) {
+	t.Helper()
+	cmd := exec.Command(s.args[0], s.args[1:]...) //nolint:gosec // Debian's serf
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // it may be gone
+		_ = cmd.Wait()         // killed
+	})
+	t.Cleanup(s.stop)
+	agent := session.New(session.Config{Addrs: []string{s.rpc}, Token: token, Timeout: time.Second})
+	until(t, "serf answers", func() bool {
+		_, err := agent.View(t.Context())
+		return err == nil
+	})
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // to be taken by another process
+	return l.Addr().String()
+}
+
+// until polls a condition for as long as a slow machine may need.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+func TestAccStockSerf(t *testing.T) {
+	t.Parallel()
+	first := newSerf(t, "s1", "open-sesame", "role=web", "port=8080")
+	second := newSerf(t, "s2", "")
+	config := func(release string) string {
+		return fmt.Sprintf(`
+provider "gossip" {
+  address = %q
+  token   = "open-sesame"
+}
+resource "gossip_join" "s1" {
+  peers = [%q]
+  wait  = { min = 2 }
+}
+data "gossip_members" "web" {
+  tags       = { role = "web" }
+  depends_on = [gossip_join.s1]
+}
+data "gossip_agent" "s1" {}
+resource "gossip_event" "deploy" {
+  name     = "deploy"
+  payload  = %q
+  triggers = { web = data.gossip_members.web.digest }
+}
+`, first.rpc, second.gossip, release)
+	}
+	handled := func(want string) resource.TestCheckFunc {
+		return func(*terraform.State) error {
+			for _, s := range []*serf{first, second} {
+				until(t, "handler saw "+want, func() bool {
+					text, err := os.ReadFile(s.events)
+					return err == nil && string(text) == want
+				})
+			}
+			return nil
+		}
+	}
+	apply(t,
+		resource.TestStep{
+			Config: strings.Replace(config("v1"), "open-sesame", "wrong", 1), ExpectError: saying("GOSSIP_RPC_AUTH"),
+		},
+		resource.TestStep{
+			Config: config("v1"),
+			Check: resource.ComposeAggregateTestCheckFunc(
+				resource.TestCheckResourceAttr("gossip_join.s1", "node", "s1"),
+				resource.TestCheckResourceAttr("gossip_join.s1", "contacted", "1"),
+				resource.TestCheckResourceAttr("data.gossip_members.web", "names.0", "s1"),
+				resource.TestCheckResourceAttr("data.gossip_members.web", "endpoints.0", first.gossip),
+				resource.TestCheckResourceAttr("data.gossip_members.web", "members.0.tags.port", "8080"),
+				resource.TestCheckResourceAttr("data.gossip_agent.s1", "encrypted", "false"),
+				resource.TestCheckResourceAttr("gossip_event.deploy", "fired_by", "s1"),
+				handled("deploy v1\n"),
+			),
+		},
+		resource.TestStep{Config: config("v1"), PlanOnly: true},
+		resource.TestStep{
+			Config:           config("v2"),
+			ConfigPlanChecks: planned(plancheck.ResourceActionReplace, "gossip_event.deploy"),
+			Check:            handled("deploy v1\ndeploy v2\n"),
+		},
+		resource.TestStep{ // agents that come back have forgotten each other, and are joined again
+			PreConfig: func() {
+				first.stop()
+				second.stop()
+				first.start(t, "open-sesame")
+				second.start(t, "")
+			},
+			Config:           config("v2"),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_join.s1"),
+			Check:            resource.TestCheckResourceAttr("gossip_join.s1", "joined", "true"),
+		},
+		resource.TestStep{Config: config("v2"), PlanOnly: true},
+	)
+}
