@@ -14,7 +14,7 @@ type Selector struct {
 	Name string // only this user event or query; "" selects all of the type
 }
 
-// TypeAny, in a selector, selects events of every type.
+// TypeAny stands in a selector for events of every type.
 const TypeAny Type = "*"
 
 // FilterError tells which element of a filter was not understood. Its text begins with Serf's,

@@ -5,6 +5,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,7 +41,7 @@ func Parse(text string) (Spec, error) {
 	f, err := event.ParseFilter(filter)
 	if err != nil {
 		element := filter
-		if bad, ok := err.(*event.FilterError); ok { //nolint:errorlint // ParseFilter's error is never wrapped
+		if bad, ok := errors.AsType[*event.FilterError](err); ok {
 			element = bad.Element
 		}
 		return Spec{}, &SpecError{Event: element, Script: command}
