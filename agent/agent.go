@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/seed-645ce708/gossip/agent/internal/config"
+	"github.com/seed-645ce708/gossip/agent/internal/coordinate"
 	"github.com/seed-645ce708/gossip/agent/internal/core"
 	"github.com/seed-645ce708/gossip/agent/internal/dnsbridge"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
@@ -24,6 +27,9 @@ import (
 
 // Config is an agent's settings.
 type Config = config.Config
+
+// Secret is text that does not show when a Config is printed.
+type Secret = config.Secret
 
 // DefaultConfig returns the settings of an agent that was told nothing.
 func DefaultConfig() Config { return config.Default() }
@@ -61,8 +67,12 @@ type Agent struct {
 	events   *event.Log
 	handlers *handler.Runner
 	rpc      *rpc.Server
+	rpcAddr  string
 	dns      *dnsbridge.Bridge // nil if off
-	joined   int               // members contacted by start_join
+
+	coordinates *coordinate.Cache // nil if off
+	joined      int               // members contacted by start_join
+	synced      atomic.Bool       // the view holds more than ourselves, or there is nobody to ask
 
 	// life ends when Stop begins; background are the goroutines that end with it.
 	life       context.Context
@@ -108,6 +118,10 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		logs:     logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: opts.LogOutput, Hold: opts.HoldLog}),
 	}
 	a.log = a.logs.Logger("agent")
+	if !cfg.DisableCoordinates {
+		a.coordinates = coordinate.NewCache(cfg.NodeName, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	}
+	a.synced.Store(len(cfg.StartJoin) == 0 && len(cfg.RetryJoin) == 0)
 	a.life, a.endLife = context.WithCancel(context.Background())
 	for _, w := range warnings {
 		a.log.Warn(w)
@@ -284,3 +298,25 @@ func (a *Agent) ReleaseLog() error { return a.logs.Release() }
 
 // Logger returns a logger for a part of the program around the agent.
 func (a *Agent) Logger(name string) hclog.Logger { return a.logs.Logger(name) }
+
+// RPCAddr returns the address at which RPC listens, with the port that the kernel chose if it was to. It is "" before
+// Start.
+func (a *Agent) RPCAddr() string { return a.rpcAddr }
+
+// GossipAddr returns the address that other members are told.
+func (a *Agent) GossipAddr() string { return a.gossip.Addr().String() }
+
+// DNSAddr returns the address at which DNS listens, or "" if it is off.
+func (a *Agent) DNSAddr() string {
+	if a.dns == nil {
+		return ""
+	}
+	return a.dns.Addr()
+}
+
+// JoinedAtStart returns how many members start_join reached.
+func (a *Agent) JoinedAtStart() int { return a.joined }
+
+// AlsoLog hands every log line that reaches the output to f as well, without time and level. f must not block and
+// must not log.
+func (a *Agent) AlsoLog(f func(level hclog.Level, text string)) { a.logs.Also(f) }

@@ -23,6 +23,7 @@ func (a *Agent) Join(ctx context.Context, addrs []string, replay bool) (int, err
 	n, err := a.gossip.Join(ctx, addrs, !replay)
 	if n > 0 {
 		a.log.Info("joined", "nodes", n)
+		a.synced.Store(true)
 		if err := a.core.Do(ctx, state.Joined{}, 0); err != nil {
 			return n, err
 		}

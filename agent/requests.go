@@ -45,22 +45,36 @@ func (a *Agent) Query(ctx context.Context, req api.QueryRequest) (<-chan api.Que
 	started := a.spawn(func() {
 		defer close(records)
 		defer q.Cancel()
-		for answer := range q.Answers {
-			r := api.QueryRecord{Type: api.QueryRecordResponse, From: answer.From, Payload: answer.Payload}
-			if answer.Ack {
-				r = api.QueryRecord{Type: api.QueryRecordAck, From: answer.From}
-			}
-			if !a.pass(ctx, records, r) {
+		for {
+			select {
+			case answer, open := <-q.Answers:
+				if !a.pass(ctx, records, queryRecord(answer, open)) || !open {
+					return
+				}
+			case <-ctx.Done():
+				return
+			case <-a.life.Done():
 				return
 			}
 		}
-		a.pass(ctx, records, api.QueryRecord{Type: api.QueryRecordDone})
 	})
 	if !started {
 		q.Cancel()
 		return nil, core.ErrStopped
 	}
 	return records, nil
+}
+
+// queryRecord is an answer as RPC shows it; open tells whether there is one, or the query is over.
+func queryRecord(answer core.Answer, open bool) api.QueryRecord {
+	switch {
+	case !open:
+		return api.QueryRecord{Type: api.QueryRecordDone}
+	case answer.Ack:
+		return api.QueryRecord{Type: api.QueryRecordAck, From: answer.From}
+	default:
+		return api.QueryRecord{Type: api.QueryRecordResponse, From: answer.From, Payload: answer.Payload}
+	}
 }
 
 // pass hands on a record unless nobody waits for it any more.

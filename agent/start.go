@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 	"syscall"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/gossip"
 	"github.com/seed-645ce708/gossip/agent/internal/handler"
+	"github.com/seed-645ce708/gossip/agent/internal/rpc"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
@@ -72,11 +75,15 @@ func (a *Agent) startGossip() error {
 		Emit:      a.emit,
 		Internal:  a.answerKeyQuery,
 		Reconnect: a.reconnect,
-		Reaped:    func(string) {},
+		Reaped:    a.forget,
 		Quit:      a.loseName,
 		Metric:    recordMetric,
 		Log:       a.logs.Logger("serf"),
 	})
+	var ping gossip.Pinger
+	if a.coordinates != nil {
+		ping = pinger{a.coordinates, a.logs.Logger("serf")}
+	}
 	a.gossip, err = gossip.Start(gossip.Config{
 		Name:          a.cfg.NodeName,
 		BindAddr:      a.addrs.Bind.Addr().String(),
@@ -88,6 +95,7 @@ func (a *Agent) startGossip() error {
 		Keyring:       a.keyring,
 		Compression:   a.cfg.EnableCompression,
 		Meta:          meta,
+		Ping:          ping,
 		Inbox:         a.core,
 		Log:           a.logs.Logger("gossip"),
 		Std:           a.logs.Std(),
@@ -170,6 +178,7 @@ func (a *Agent) startDNS() error {
 		NodeTTL:     a.cfg.DNSNodeTTL,
 		ServiceTTL:  a.cfg.DNSServiceTTL,
 		NegativeTTL: a.cfg.DNSNegativeTTL,
+		Ready:       a.synced.Load,
 		Log:         log,
 	}, a.view)
 	if err != nil {
@@ -186,5 +195,36 @@ func (a *Agent) startDNS() error {
 	}
 	a.dns = bridge
 	a.onStop("DNS", func(context.Context) error { return bridge.Close() })
+	return nil
+}
+
+// startRPC listens for RPC clients. What one of them asks for may end the agent.
+func (a *Agent) startRPC() error {
+	log := a.logs.Logger("agent.ipc")
+	l, err := net.Listen("tcp", a.addrs.RPC)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("cannot listen for RPC on %s: the address is taken (%w); choose another with -rpc-addr", a.addrs.RPC, err)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot listen for RPC: %w; choose another address with -rpc-addr", err)
+	}
+	a.rpcAddr = l.Addr().String()
+	a.rpc = rpc.New(rpc.Config{AuthKey: string(a.cfg.RPCAuth), Logger: log}, a, a.events, a.logs.Ring())
+	a.spawn(func() {
+		if err := a.rpc.Serve(l); err != nil {
+			a.quit(fmt.Errorf("RPC listener failed: %w", err))
+		}
+	})
+	a.spawn(func() {
+		select {
+		case <-a.rpc.Left():
+			a.quit(nil)
+		case <-a.life.Done():
+		}
+	})
+	a.onStop("RPC", func(context.Context) error {
+		a.rpc.Close()
+		return nil
+	})
 	return nil
 }

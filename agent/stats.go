@@ -46,7 +46,7 @@ func (a *Agent) serfStats() map[string]string {
 	var counts state.Counts
 	a.core.Inspect(func(s *state.State) { clocks, counts = s.Clocks(), s.Counts() })
 	depth := func(q state.Queue) string { return strconv.Itoa(a.gossip.QueueDepth(q)) }
-	return map[string]string{
+	stats := map[string]string{
 		"members":      strconv.Itoa(counts.Total()),
 		"failed":       strconv.Itoa(counts.Failed),
 		"left":         strconv.Itoa(counts.Left),
@@ -59,4 +59,8 @@ func (a *Agent) serfStats() map[string]string {
 		"query_queue":  depth(state.QueueQuery),
 		"encrypted":    strconv.FormatBool(a.keyring != nil),
 	}
+	if a.coordinates != nil {
+		stats["coordinate_resets"] = strconv.Itoa(a.coordinates.Resets())
+	}
+	return stats
 }

@@ -133,6 +133,11 @@ func (c *Core) LocalState() []byte {
 func (c *Core) loop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer func() {
+		for id := range c.queries {
+			c.endQuery(id)
+		}
+	}()
 	for {
 		var later []func() // what may be seen only after the view is published
 		select {

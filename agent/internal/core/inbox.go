@@ -79,5 +79,7 @@ func (b *inbox) close() []item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	return b.items
+	items := b.items
+	b.items = nil
+	return items
 }

@@ -64,7 +64,7 @@ type Answer struct {
 
 // Query is a running query of ours.
 type Query struct {
-	// Answers yields what members say and is closed when the query ends.
+	// Answers yields what members say and is closed when the query or the core ends.
 	Answers <-chan Answer
 	// Deadline is when it ends by itself.
 	Deadline time.Time
