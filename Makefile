@@ -24,7 +24,7 @@ build: ## Build gossip, gossip-lbsync and terraform-provider-gossip into bin/ (t
 .PHONY: demo
 demo: build ## Three agents, DNS, HAProxy, Terraform and a failure, in under a minute (KEEP=1 leaves it running)
 	@.ci/deps demo
-	@go run -trimpath ./examples/demo -bin bin $(if $(KEEP),-keep)
+	@go build -trimpath -o bin/.demo ./examples/demo && exec bin/.demo -bin bin $(if $(filter 1 y yes true,$(KEEP)),-keep)
 
 .PHONY: test
 test: build deps ## Run all tests, with the race detector if there is a C compiler

@@ -53,7 +53,7 @@ func TestReadmeCommands(t *testing.T) {
 			for _, arg := range args[1:] {
 				name, isFlag := strings.CutPrefix(arg, "-")
 				name, _, _ = strings.Cut(name, "=")
-				if isFlag && !regexp.MustCompile(`(?m)^\s+-`+regexp.QuoteMeta(name)+`\b`).MatchString(help.Stdout) {
+				if isFlag && !regexp.MustCompile(`(?m)^\s+-`+regexp.QuoteMeta(name)+`\b`).MatchString(help.Stdout+help.Stderr) {
 					t.Errorf("%q: the help of %s %s does not list -%s", command, program, args[0], name)
 				}
 			}

@@ -190,7 +190,7 @@ func TestTerraform(t *testing.T) {
 			return err
 		})
 	}
-	deployed("v1")
+	deployed("v1\n")
 	if names := must(tf.Must(ctx, "output", "-json", "web"))(t); strings.TrimSpace(names) != `["web-1"]` {
 		t.Errorf("output web is %s, want [\"web-1\"]", names)
 	}
@@ -200,7 +200,7 @@ func TestTerraform(t *testing.T) {
 		t.Errorf("second plan is not empty (exit code %d):\n%s%s", plan.Code, plan.Stdout, plan.Stderr)
 	}
 	must(tf.Must(ctx, append([]string{"apply", "-auto-approve"}, vars...)...))(t)
-	deployed("v1")
+	deployed("v1\n")
 
 	// A new release is a new event, and only that.
 	vars[2] = "-var=release=v2"
@@ -208,12 +208,12 @@ func TestTerraform(t *testing.T) {
 	if !strings.Contains(out, "1 added, 0 changed, 1 destroyed") {
 		t.Errorf("apply of a new release: want 1 added and 1 destroyed, got:\n%s", out)
 	}
-	deployed("v1v2")
+	deployed("v1\nv2\n")
 
 	out = must(tf.Must(ctx, append([]string{"destroy", "-auto-approve"}, vars...)...))(t)
 	if !strings.Contains(out, "2 destroyed") {
 		t.Errorf("destroy: want 2 destroyed, got:\n%s", out)
 	}
 	sees(ctx, t, web, "db-1", "alive") // destroying a join does not make a member leave
-	deployed("v1v2")
+	deployed("v1\nv2\n")
 }

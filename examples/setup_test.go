@@ -56,7 +56,7 @@ func stage(t *testing.T) *harness.Stage {
 			logs, _ := filepath.Glob(s.Path("*.log")) // the pattern is well formed
 			for _, path := range logs {
 				log, err := os.ReadFile(path)
-				t.Logf("%s (%v):\n%s", filepath.Base(path), err, log)
+				t.Logf("%s (%v):\n%s", filepath.Base(path), err, harness.LastLines(string(log), 40))
 			}
 		}
 		s.Close()

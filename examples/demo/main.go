@@ -83,6 +83,9 @@ func run(ctx context.Context, out io.Writer, bin string, keep bool) error {
 	}()
 	for _, step := range []func(context.Context) error{d.cluster, d.dns, d.balance, d.event, d.terraform, d.failure} {
 		if err := step(ctx); err != nil {
+			if ctx.Err() == nil {
+				d.logs()
+			}
 			return err
 		}
 	}
@@ -101,6 +104,13 @@ func run(ctx context.Context, out io.Writer, bin string, keep bool) error {
 	return nil
 }
 
+// logs shows the end of what each program that still runs has printed.
+func (d *demo) logs() {
+	for _, p := range d.Processes() {
+		d.say("\n-- %s\n%s", p.Name, harness.LastLines(p.Log(), 8))
+	}
+}
+
 // title begins a step.
 func (d *demo) title(format string, args ...any) {
 	d.steps++
@@ -115,8 +125,13 @@ func (d *demo) skip(what string) {
 	d.say("(skipped: %s)", what)
 }
 
+// background prints a command line that goes on running.
+func (d *demo) background(p *harness.Process) { d.say("$ %s &", d.line(p.Args[0], p.Args[1:]...)) }
+
 // command prints a command line as one would type it here.
-func (d *demo) command(program string, args ...string) {
+func (d *demo) command(program string, args ...string) { d.say("$ %s", d.line(program, args...)) }
+
+func (d *demo) line(program string, args ...string) string {
 	line := d.shown(program)
 	for _, arg := range args {
 		if strings.ContainsAny(arg, " $|&;<>()'\"*") {
@@ -124,21 +139,24 @@ func (d *demo) command(program string, args ...string) {
 		}
 		line += " " + arg
 	}
-	d.say("$ %s", line)
+	return line
 }
 
-// shown is how to call a program from the directory that the demo was called in.
+// shown is how to call a program from here: ours by their path, others by their name.
 func (d *demo) shown(program string) string {
+	if name := filepath.Base(program); !strings.HasPrefix(name, "gossip") {
+		return name
+	}
 	path := d.Program(program)
-	if !strings.ContainsRune(path, filepath.Separator) {
+	wd, err := os.Getwd()
+	if err != nil {
 		return path
 	}
-	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
-			return rel
-		}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
 	}
-	return filepath.Base(path)
+	return rel
 }
 
 // show prints a command line and what it answers; an exit code other than zero is an error.

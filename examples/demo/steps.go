@@ -17,6 +17,10 @@ import (
 //go:embed main.tf
 var terraformConfig string
 
+// handlerScript runs on every member that gets a deploy event: the payload comes on standard input.
+const handlerScript = `echo "  $GOSSIP_SELF_NAME handles $GOSSIP_USER_EVENT $(cat)" >>%s
+`
+
 // patience is how long a step waits for something that takes a few seconds.
 const patience = 30 * time.Second
 
@@ -27,10 +31,13 @@ func (d *demo) cluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	handler, err := d.Write("handler", fmt.Sprintf(handlerScript, d.Path("handled")))
+	if err != nil {
+		return err
+	}
 	for i, name := range []string{"web-1", "web-2", "db-1"} {
 		host := harness.Loopback(i + 1)
-		handler := fmt.Sprintf(`user:deploy=echo "  $GOSSIP_SELF_NAME handles $GOSSIP_USER_EVENT: $(cat)" >>%s`, d.Path("handled"))
-		args := []string{"-event-handler=" + handler}
+		args := []string{"-event-handler=user:deploy=sh " + handler}
 		if strings.HasPrefix(name, "web") {
 			page, err := harness.FreeAddr(host)
 			if err != nil {
@@ -53,7 +60,7 @@ func (d *demo) cluster(ctx context.Context) error {
 			return err
 		}
 		d.agents[name] = a
-		d.command("gossip", append(a.Args[1:], "&")...)
+		d.background(a.Process)
 	}
 	if err := d.agents["web-1"].Sees(ctx, "web-2", "alive"); err != nil {
 		return err
@@ -109,8 +116,8 @@ func (d *demo) balance(ctx context.Context) error {
 		return err
 	}
 	d.balancer = b
-	d.command(b.HAProxy.Args[0], append(b.HAProxy.Args[1:], "&")...)
-	d.command("gossip-lbsync", append(b.Sync.Args[1:], "&")...)
+	d.background(b.HAProxy)
+	d.background(b.Sync)
 	if err := d.balanced(ready, "web-1", "web-2"); err != nil {
 		return err
 	}
@@ -152,6 +159,11 @@ func (d *demo) balanced(ctx context.Context, want ...string) error {
 // event tells all members something; scripts that they were started with act upon it.
 func (d *demo) event(ctx context.Context) error {
 	d.title("An event reaches every member, and its handlers run")
+	script, err := os.ReadFile(d.Path("handler"))
+	if err != nil {
+		return err
+	}
+	d.say("$ cat %s\n%s", d.Path("handler"), strings.TrimSpace(string(script)))
 	if _, err := d.show(ctx, "gossip", "event", "-rpc-addr="+d.agents["web-1"].RPC, "deploy", "v41"); err != nil {
 		return err
 	}

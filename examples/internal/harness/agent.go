@@ -17,6 +17,7 @@ type Agent struct {
 
 	stage   *Stage
 	program string
+	auth    string
 }
 
 // AgentConfig says how to start an agent.
@@ -28,6 +29,8 @@ type AgentConfig struct {
 	Program string
 	// Args are further flags, such as -tag and -join.
 	Args []string
+	// Auth is the RPC key that the agent was configured with, if any.
+	Auth string
 }
 
 // StartAgent starts an agent on free ports and waits until it answers, or until ctx ends.
@@ -38,7 +41,7 @@ func (s *Stage) StartAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if c.Program == "" {
 		c.Program = "gossip"
 	}
-	a := &Agent{Name: c.Name, stage: s, program: c.Program}
+	a := &Agent{Name: c.Name, stage: s, program: c.Program, auth: c.Auth}
 	addrs := []*string{&a.Gossip, &a.RPC}
 	if c.Program == "gossip" {
 		addrs = append(addrs, &a.DNS)
@@ -60,7 +63,7 @@ func (s *Stage) StartAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	a.Process = p
 	return a, Eventually(ctx, func() error {
 		if !p.Running() {
-			return fmt.Errorf("agent %s ended: %s", a.Name, lastLines(p.Log(), 3))
+			return fmt.Errorf("agent %s ended: %s", a.Name, LastLines(p.Log(), 3))
 		}
 		_, err := a.Members(ctx)
 		return err
@@ -69,7 +72,11 @@ func (s *Stage) StartAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 
 // Command runs one of the agent's own subcommands against it, such as `members` or `event deploy v2`.
 func (a *Agent) Command(ctx context.Context, command string, args ...string) (Result, error) {
-	return a.stage.Run(ctx, nil, a.program, append([]string{command, "-rpc-addr=" + a.RPC}, args...)...)
+	flags := []string{command, "-rpc-addr=" + a.RPC}
+	if a.auth != "" {
+		flags = append(flags, "-rpc-auth="+a.auth)
+	}
+	return a.stage.Run(ctx, nil, a.program, append(flags, args...)...)
 }
 
 // Must is Command for where an exit code other than zero is an error.
@@ -120,10 +127,4 @@ func (a *Agent) Sees(ctx context.Context, member, status string) error {
 		}
 		return nil
 	})
-}
-
-// lastLines returns the end of a text, for an error message.
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

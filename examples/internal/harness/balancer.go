@@ -65,7 +65,7 @@ func (s *Stage) StartBalancer(ctx context.Context, agent *Agent) (*Balancer, err
 	return b, Eventually(ctx, func() error {
 		for _, p := range []*Process{b.HAProxy, b.Sync} {
 			if !p.Running() {
-				return fmt.Errorf("%s ended: %s", p.Name, lastLines(p.Log(), 3))
+				return fmt.Errorf("%s ended: %s", p.Name, LastLines(p.Log(), 3))
 			}
 		}
 		_, err := Get(ctx, b.Addr)

@@ -215,19 +215,30 @@ func (s *Stage) Run(ctx context.Context, env []string, program string, args ...s
 	return result, nil
 }
 
-// Eventually calls condition until it returns nil, at short intervals, and returns its last error if ctx ends first.
+// Eventually calls condition until it returns nil, at short intervals. If ctx ends first, it returns the last error
+// that came before that.
 func Eventually(ctx context.Context, condition func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := condition()
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up waiting: %w", err)
+			return fmt.Errorf("gave up waiting: %w", last)
 		case <-tick.C:
 		}
 	}
+}
+
+// LastLines returns the last n lines of a text.
+func LastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
