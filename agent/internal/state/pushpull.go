@@ -17,7 +17,7 @@ func (s *State) LocalState() *wire.PushPull {
 		StatusLTimes: make(map[string]lamport.Time, len(s.members.sorted)),
 		LeftMembers:  make([]string, 0, s.members.counts.Left),
 		EventLTime:   s.clocks.event.Time(),
-		Events:       s.events.list(),
+		Events:       s.events.list(s.clocks.event.Time()),
 		QueryLTime:   s.clocks.query.Time(),
 	}
 	for _, m := range s.members.sorted {

@@ -49,11 +49,11 @@ func (r *eventRing) add(m *wire.UserEvent) bool {
 	return true
 }
 
-// list returns the slots that are not empty.
-func (r *eventRing) list() []*wire.EventSlot {
+// list returns the slots that a peer whose clock stands at now would still look at.
+func (r *eventRing) list(now lamport.Time) []*wire.EventSlot {
 	list := make([]*wire.EventSlot, 0, 16)
 	for _, slot := range r.slots {
-		if slot != nil {
+		if slot != nil && !tooOld(slot.LTime, now, len(r.slots)) {
 			list = append(list, slot)
 		}
 	}
