@@ -160,7 +160,7 @@ func TestTCPPipelining(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("after Close: %v, want EOF", err)
 		}
 	})
@@ -215,7 +215,7 @@ func TestTCPConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, tcp := startInMemory(t, Config{MaxTCP: 2})
 		first, second, third := tcp.dial(), tcp.dial(), tcp.dial()
-		if _, err := third.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := third.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("third connection: %v, want EOF", err)
 		}
 		_ = first.Close() // makes room

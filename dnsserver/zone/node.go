@@ -16,11 +16,10 @@ type node struct {
 	nameserver bool
 	live       bool
 
-	host      Host       // LABEL.node
-	nsHost    Host       // ns-LABEL; no name if the label is too long for that
-	txt       *RRset     // the tags
-	pairs     []labelTag // the tags that can be part of a name, ordered by key
-	endpoints []*endpoint
+	host   Host       // LABEL.node
+	nsHost Host       // ns-LABEL; no name if the label is too long for that
+	txt    *RRset     // the tags
+	pairs  []labelTag // the tags that can be part of a name, ordered by key
 }
 
 // labelTag is a tag as the labels of a name.
