@@ -21,6 +21,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/handler"
 	"github.com/seed-645ce708/gossip/agent/internal/logs"
 	"github.com/seed-645ce708/gossip/agent/internal/rpc"
+	"github.com/seed-645ce708/gossip/agent/internal/snapshot"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 	"github.com/seed-645ce708/gossip/agent/internal/view"
 )
@@ -70,6 +71,8 @@ type Agent struct {
 	rpcAddr  string
 	dns      *dnsbridge.Bridge // nil if off
 
+	snapshot    *snapshot.Writer  // nil if off
+	previous    []snapshot.Node   // whom the snapshot knew, without ourselves
 	coordinates *coordinate.Cache // nil if off
 	joined      int               // members contacted by start_join
 	synced      atomic.Bool       // the view holds more than ourselves, or there is nobody to ask
@@ -218,6 +221,11 @@ func (a *Agent) spawn(f func()) bool {
 // Leaving twice is no error.
 func (a *Agent) Leave(ctx context.Context) error {
 	a.log.Info("requesting graceful leave")
+	if a.snapshot != nil {
+		if err := a.snapshot.Leave(ctx); err != nil {
+			a.log.Error("the snapshot does not know of the leave: a restart will rejoin", "err", err)
+		}
+	}
 	err := a.core.Do(ctx, state.LeaveBegin{}, a.cfg.BroadcastTimeout)
 	switch {
 	case errors.Is(err, state.ErrLeft):

@@ -312,3 +312,45 @@ func TestStopDuringJoin(t *testing.T) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 }
+
+// TestSnapshot: killed and started again, an agent finds its cluster and does not run old events once more.
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snapshot")
+	agents := agenttest.Cluster(t, "s", 2, func(i int, cfg *agent.Config) {
+		if i == 1 {
+			cfg.SnapshotPath = path
+		}
+	})
+	addr := agents[1].GossipAddr()
+	if err := agents[0].UserEvent("old", nil, false); err != nil {
+		t.Fatal(err)
+	}
+	agenttest.Poll(t, "event in the snapshot", func() bool {
+		data, _ := os.ReadFile(path)
+		return strings.Contains(string(data), "event-clock: 1\n") && strings.Contains(string(data), "alive: s-1 ")
+	}, func() string { data, _ := os.ReadFile(path); return string(data) })
+	agenttest.Stop(t, agents[1])
+	agenttest.WaitMembers(t, agents[0], 1, "failed")
+
+	again := agenttest.Start(t, "s-2", func(cfg *agent.Config) { cfg.SnapshotPath, cfg.Bind = path, addr })
+	stream, err := agenttest.Dial(t, again).Stream(t.Context(), "user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agenttest.WaitMembers(t, again, 2, "alive")
+	agenttest.WaitMembers(t, agents[0], 2, "alive")
+	if err := agents[0].UserEvent("new", nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := (<-stream.C()).(*api.UserEventRecord); !ok || e.Name != "new" {
+		t.Errorf("got %+v, want the new event and not the old one again", e)
+	}
+	if err := again.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	agenttest.Stop(t, again)
+	if data, err := os.ReadFile(path); err != nil || !strings.HasSuffix(string(data), "leave\n") {
+		t.Errorf("snapshot after a leave: %q, %v", data, err)
+	}
+}

@@ -85,7 +85,7 @@ func (a *Agent) retryJoin() {
 // reconnect is the core's way to look for a failed member again.
 func (a *Agent) reconnect(name string, addr netip.AddrPort) {
 	a.log.Info("attempting reconnect", "member", name, "addr", addr)
-	if err := a.gossip.Rejoin(a.life, name, addr); err != nil && a.life.Err() == nil {
+	if err := a.gossip.Rejoin(a.life, name, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()); err != nil && a.life.Err() == nil {
 		a.log.Debug("reconnect failed", "member", name, "err", err)
 	}
 }

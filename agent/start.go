@@ -80,6 +80,9 @@ func (a *Agent) startGossip() error {
 		Metric:    recordMetric,
 		Log:       a.logs.Logger("serf"),
 	})
+	if err := a.openSnapshot(); err != nil {
+		return err
+	}
 	var ping gossip.Pinger
 	if a.coordinates != nil {
 		ping = pinger{a.coordinates, a.logs.Logger("serf")}
@@ -109,6 +112,9 @@ func (a *Agent) startGossip() error {
 		a.core.Stop()
 		return nil
 	})
+	if len(a.previous) > 0 {
+		a.spawn(a.rejoin)
+	}
 	return nil
 }
 
@@ -136,8 +142,11 @@ func (a *Agent) stateConfig(gossipInterval time.Duration) state.Config {
 	return cfg
 }
 
-// emit hands an event on to handlers and streams.
+// emit hands an event on to the snapshot and, coalesced, to handlers and streams.
 func (a *Agent) emit(e event.Event) {
+	if a.snapshot != nil {
+		a.snapshot.Record(e)
+	}
 	if !a.pipeline.Emit(e) {
 		metrics.IncrCounter([]string{"gossip", "events", "dropped"}, 1)
 	}

@@ -6,12 +6,14 @@ import (
 	"strconv"
 
 	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/agent/internal/handler"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 )
 
 // Stats returns the agent's figures by section and key: Serf's (Serf reference 4.6), and under "gossip" and "dns"
 // what only our agent has.
 func (a *Agent) Stats() api.Stats {
+	handled := a.handlers.Stats()
 	stats := api.Stats{
 		"agent": {"name": a.cfg.NodeName},
 		"runtime": {
@@ -24,16 +26,15 @@ func (a *Agent) Stats() api.Stats {
 		},
 		"serf":           a.serfStats(),
 		"tags":           maps.Clone(a.Tags()),
-		"event_handlers": {},
+		"event_handlers": handler.Describe(a.handlers.Specs()),
 		"gossip": {
-			"version":  a.opts.Version,
-			"revision": strconv.FormatUint(a.view.Load().Rev, 10),
+			"version":          a.opts.Version,
+			"revision":         strconv.FormatUint(a.view.Load().Rev, 10),
+			"events_dropped":   strconv.FormatUint(a.pipeline.Dropped(), 10),
+			"handlers_run":     strconv.FormatUint(handled.Total.Run, 10),
+			"handlers_failed":  strconv.FormatUint(handled.Total.Failed, 10),
+			"handlers_dropped": strconv.FormatUint(handled.Total.Dropped+handled.Lost, 10),
 		},
-	}
-	for _, spec := range a.handlers.Specs() {
-		for _, sel := range spec.Filter.Selectors() {
-			stats["event_handlers"][string(sel.Type)+":"+sel.Name] = spec.Command
-		}
 	}
 	if a.dns != nil {
 		stats["dns"] = a.dns.Stats()

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/seed-645ce708/gossip/agent/internal/event"
+	"github.com/seed-645ce708/gossip/agent/internal/lamport"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 	"github.com/seed-645ce708/gossip/agent/internal/view"
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
@@ -55,7 +56,8 @@ type Core struct {
 	inbox   *inbox
 	queries map[queryID]*Query // owned by the loop
 	slow    map[string]chan func()
-	members atomic.Int64 // of every status
+	members atomic.Int64  // of every status
+	time    atomic.Uint64 // of the member clock
 	stop    chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
@@ -104,6 +106,9 @@ func (c *Core) Post(in state.Input) { c.inbox.put(item{in: in}) }
 
 // NumMembers is the number of members of every status, ourselves included.
 func (c *Core) NumMembers() int { return int(c.members.Load()) }
+
+// MemberTime is the time of the member clock.
+func (c *Core) MemberTime() lamport.Time { return lamport.Time(c.time.Load()) }
 
 // Inspect runs f between inputs, with the state to itself. It returns false if the core has stopped.
 func (c *Core) Inspect(f func(*state.State)) bool {
@@ -156,6 +161,7 @@ func (c *Core) loop() {
 			later = c.step(it, later)
 		}
 		c.publish()
+		c.time.Store(uint64(c.cfg.State.Clocks().Member))
 		for _, f := range later {
 			f()
 		}

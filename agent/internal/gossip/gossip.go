@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -352,18 +350,12 @@ func (g *Gossip) Stop() error {
 	return g.err
 }
 
-// hostPort is the form of address that memberlist's Join takes for a member known by name.
-func hostPort(name string, addr netip.AddrPort) string {
-	host := net.JoinHostPort(addr.Addr().Unmap().String(), strconv.Itoa(int(addr.Port())))
-	if name == "" || strings.Contains(name, "/") {
-		return host
+// Rejoin exchanges state with a member whose name and address, ip:port, are known. It announces nothing. A name with
+// a slash is left out of the address that memberlist is given, since memberlist would split it in the wrong place.
+func (g *Gossip) Rejoin(ctx context.Context, name, addr string) error {
+	if name != "" && !strings.Contains(name, "/") {
+		addr = name + "/" + addr
 	}
-	return name + "/" + host
-}
-
-// Rejoin exchanges state with one known member. A name with a slash is left out of the address, which
-// memberlist would split in the wrong place.
-func (g *Gossip) Rejoin(ctx context.Context, name string, addr netip.AddrPort) error {
-	_, err := g.Join(ctx, []string{hostPort(name, addr)}, false)
+	_, err := g.Join(ctx, []string{addr}, false)
 	return err
 }
