@@ -28,8 +28,8 @@ const slowFactor = 6
 
 // Limits of what a client takes from an agent.
 const (
-	maxHeader = 64 << 10  // bytes of a response header, thus of an error text
-	maxBody   = 256 << 20 // bytes of a body: a million members with full tags
+	maxHeader = 64 << 10 // bytes of a response header, thus of an error text
+	maxBody   = 64 << 20 // bytes of a body: some 200,000 members with tags
 )
 
 // Config says where the agent is and how long to wait for it.
@@ -183,11 +183,18 @@ func (c *Client) call(ctx context.Context, command string, req, resp any) error 
 		return err
 	}
 	if resp != nil && r.body != nil {
-		if err := frame.Decode(r.body, resp); err != nil {
+		if err := decode(r.body, resp); err != nil {
 			return fmt.Errorf("%s: the agent's answer makes no sense: %w", command, err)
 		}
 	}
 	return r.err
+}
+
+func decode(body []byte, resp any) error {
+	if m, ok := resp.(*members); ok {
+		return m.decode(body)
+	}
+	return frame.Decode(body, resp)
 }
 
 // roundTrip sends a request and waits for its answer. err tells that there was none; the agent's refusal is in the

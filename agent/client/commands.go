@@ -10,9 +10,9 @@ import (
 
 // Members lists all members, in no order, of every status.
 func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
-	var resp api.MembersResponse
+	var resp members
 	err := c.call(ctx, api.CommandMembers, nil, &resp)
-	return resp.Members, err
+	return resp.list, err
 }
 
 // MembersFiltered lists the members that match every filter, in no order. Stock Serf does not group a filter before
@@ -22,9 +22,9 @@ func (c *Client) MembersFiltered(ctx context.Context, req api.MembersFilteredReq
 	if err := checkFilters(req); err != nil {
 		return nil, err
 	}
-	var resp api.MembersResponse
+	var resp members
 	err := c.call(ctx, api.CommandMembersFiltered, req, &resp)
-	return resp.Members, err
+	return resp.list, err
 }
 
 func checkFilters(req api.MembersFilteredRequest) error {

@@ -24,9 +24,9 @@ func (e *RemoteError) Error() string { return e.Message }
 
 // Is reports whether the refusal is target.
 func (e *RemoteError) Is(target error) bool {
-	if target == ErrAuth { //nolint:errorlint // a sentinel, compared as errors.Is asks for
+	if target == ErrAuth {
 		return e.Message == string(api.ErrAuthRequired) || e.Message == string(api.ErrInvalidToken)
 	}
-	text, ok := target.(api.ProtocolError) //nolint:errorlint // as above
+	text, ok := target.(api.ProtocolError)
 	return ok && e.Message == string(text)
 }

@@ -303,6 +303,36 @@ func TestWatcherWithSerf(t *testing.T) {
 	see("restart", generation("3"))
 }
 
+// A Watcher of our own agent follows its revisions and needs no events.
+func TestWatcherWithGossip(t *testing.T) {
+	t.Parallel()
+	b := rpctest.NewBackend()
+	s := rpctest.Start(t, rpc.Config{AuthKey: "secret"}, b)
+	w := client.NewWatcher(client.WatcherConfig{Client: client.Config{AuthKey: "secret", Dialer: s.Dial}, Resync: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.Run(ctx) // ends with ctx
+	}()
+	defer func() { cancel(); <-ended }()
+	for n := range 5 {
+		b.Store.Publish(nodes(n))
+		deadline := time.After(20 * time.Second)
+		for {
+			v, changed := w.Watch()
+			if v.Connected && len(v.Members) == n {
+				break
+			}
+			select {
+			case <-changed:
+			case <-deadline:
+				t.Fatalf("with %d members: %+v", n, v)
+			}
+		}
+	}
+}
+
 // What both servers answer to the same bytes is the same bytes.
 func TestServerAnswersAsSerf(t *testing.T) {
 	t.Parallel()

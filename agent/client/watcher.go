@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -212,7 +211,7 @@ func (w *Watcher) publish(members []api.Member, since time.Time) {
 
 // sameMember compares all fields.
 func sameMember(a, b api.Member) bool {
-	return a.Name == b.Name && bytes.Equal(a.Addr, b.Addr) && a.Port == b.Port && a.Status == b.Status &&
+	return a.Name == b.Name && a.Addr.Equal(b.Addr) && a.Port == b.Port && a.Status == b.Status &&
 		a.ProtocolMin == b.ProtocolMin && a.ProtocolMax == b.ProtocolMax && a.ProtocolCur == b.ProtocolCur &&
 		a.DelegateMin == b.DelegateMin && a.DelegateMax == b.DelegateMax && a.DelegateCur == b.DelegateCur &&
 		maps.Equal(a.Tags, b.Tags)

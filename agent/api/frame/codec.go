@@ -2,6 +2,7 @@ package frame
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 )
@@ -15,13 +16,28 @@ func newHandle() *codec.MsgpackHandle {
 	return h
 }
 
+// Coders are reused: making one costs more than a small message.
+var (
+	encoders = sync.Pool{New: func() any { return codec.NewEncoderBytes(new([]byte), handle) }}
+	decoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nothing, handle) }}
+)
+
+// nothing is what an idle coder holds, so that it keeps no message alive.
+var nothing = []byte{}
+
 // Append appends v, one of package api's structs, to b.
 func Append(b []byte, v any) ([]byte, error) {
-	var out []byte
-	if err := codec.NewEncoderBytes(&out, handle).Encode(v); err != nil {
+	e := encoders.Get().(*codec.Encoder)
+	out := b[len(b):] // the room behind b, if that is enough
+	e.ResetBytes(&out)
+	if err := e.Encode(v); err != nil {
 		return b, fmt.Errorf("encoding %T: %w", v, err)
 	}
-	return append(b, out...), nil
+	b = append(b, out...)
+	idle := nothing
+	e.ResetBytes(&idle)
+	encoders.Put(e)
+	return b, nil
 }
 
 // Decode fills v, a pointer to one of package api's structs, from a value that Reader.Next returned. Nothing in v
@@ -33,8 +49,12 @@ func Decode(b []byte, v any) (err error) {
 			err = fmt.Errorf("decoding %T: %v", v, p)
 		}
 	}()
-	if err := codec.NewDecoderBytes(b, handle).Decode(v); err != nil {
+	d := decoders.Get().(*codec.Decoder)
+	d.ResetBytes(b)
+	if err := d.Decode(v); err != nil {
 		return fmt.Errorf("decoding %T: %w", v, err)
 	}
+	d.ResetBytes(nothing)
+	decoders.Put(d) // one that failed is left to the garbage collector
 	return nil
 }

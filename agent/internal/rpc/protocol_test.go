@@ -281,6 +281,37 @@ func TestHostileClients(t *testing.T) {
 	})
 }
 
+// An answer reaches the client even if the server hangs up on what it sends further.
+func TestLastAnswerArrives(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := rpc.New(rpc.Config{}, rpctest.NewBackend(), event.NewLog(0), nil)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	for range 20 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg := append(encode(t, api.RequestHeader{Command: "nonsense", Seq: 1}), make([]byte, 64<<10)...)
+		if _, err := conn.Write(msg); err != nil {
+			t.Fatal(err)
+		}
+		raw := &rawClient{t: t, conn: conn, in: frame.NewReader(conn), seq: 1}
+		if h := raw.answer(); h.Error != string(api.ErrHandshakeRequired) {
+			t.Errorf("got %+v", h)
+		}
+		_ = conn.Close()
+	}
+	s.Close()
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	s := rpctest.Start(t, rpc.Config{MaxConns: 2}, rpctest.NewBackend())

@@ -82,10 +82,10 @@ func (b *Backend) call(format string, args ...any) error {
 	return b.err
 }
 
-// The methods of rpc.Backend.
-
+// View returns Store.
 func (b *Backend) View() *view.Store { return b.Store }
 
+// Join remembers the call, and waits if Block is set.
 func (b *Backend) Join(ctx context.Context, addrs []string, replay bool) (int, error) {
 	if err := b.call("Join %v %v", addrs, replay); err != nil {
 		return 0, err
@@ -100,20 +100,25 @@ func (b *Backend) Join(ctx context.Context, addrs []string, replay bool) (int, e
 	return len(addrs), nil
 }
 
+// Leave remembers the call.
 func (b *Backend) Leave(context.Context) error { return b.call("Leave") }
 
+// ForceLeave remembers the call.
 func (b *Backend) ForceLeave(_ context.Context, node string, prune bool) error {
 	return b.call("ForceLeave %s %v", node, prune)
 }
 
+// UserEvent remembers the call.
 func (b *Backend) UserEvent(name string, payload []byte, coalesce bool) error {
 	return b.call("UserEvent %s %q %v", name, payload, coalesce)
 }
 
+// UpdateTags remembers the call.
 func (b *Backend) UpdateTags(_ context.Context, set map[string]string, del []string) error {
 	return b.call("UpdateTags %v %v", set, del)
 }
 
+// Query remembers the call and brings Records.
 func (b *Backend) Query(ctx context.Context, req api.QueryRequest) (<-chan api.QueryRecord, error) {
 	if err := b.call("Query %+v", req); err != nil {
 		return nil, err
@@ -134,27 +139,33 @@ func (b *Backend) Query(ctx context.Context, req api.QueryRequest) (<-chan api.Q
 	return records, nil
 }
 
+// InstallKey remembers the call and returns Keys.
 func (b *Backend) InstallKey(_ context.Context, key string) (api.KeyResponse, error) {
 	return b.Keys, b.call("InstallKey %s", key)
 }
 
+// UseKey remembers the call and returns Keys.
 func (b *Backend) UseKey(_ context.Context, key string) (api.KeyResponse, error) {
 	return b.Keys, b.call("UseKey %s", key)
 }
 
+// RemoveKey remembers the call and returns Keys.
 func (b *Backend) RemoveKey(_ context.Context, key string) (api.KeyResponse, error) {
 	return b.Keys, b.call("RemoveKey %s", key)
 }
 
+// ListKeys remembers the call and returns Keys.
 func (b *Backend) ListKeys(context.Context) (api.KeyResponse, error) {
 	return b.Keys, b.call("ListKeys")
 }
 
+// Coordinate looks into Coords.
 func (b *Backend) Coordinate(node string) (api.Coordinate, bool) {
 	c, ok := b.Coords[node]
 	return c, ok
 }
 
+// Stats returns Stat.
 func (b *Backend) Stats() api.Stats { return b.Stat }
 
 // Server is a server with what feeds it.
