@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -11,6 +12,9 @@ import (
 func (s *Server) serveTCP() {
 	for {
 		conn, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
 			s.stats.errors.Add(1)
 			if !s.pause() {

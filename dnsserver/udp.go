@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 
@@ -14,19 +15,28 @@ const maxReaders = 8
 // maxQuery is more than any query needs; what is longer is cut, and then malformed.
 const maxQuery = 4096
 
+// maxFailures is how many reads may fail in a row before the next one waits.
+const maxFailures = 16
+
 func (s *Server) serveUDP(conn packetIO) {
 	r := s.responder()
 	packet := make([]byte, maxQuery)
 	var from peer
-	for {
+	for failures := 0; ; {
 		n, err := conn.read(packet, &from)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
+			// A packet that is too long, or a client that is gone, is an error on some systems: one such must
+			// not hold up the next packet.
 			s.stats.errors.Add(1)
-			if !s.pause() {
+			if failures++; failures > maxFailures && !s.pause() {
 				return
 			}
 			continue
 		}
+		failures = 0
 		s.stats.udp.Add(1)
 		limit := s.cfg.UDPSize
 		if from.addr.Addr().Unmap().IsLoopback() {

@@ -12,7 +12,7 @@ const (
 )
 
 // ParseName turns a name such as "web.service.gossip." into the wire form that Lookup takes. The last dot may be
-// missing. It understands no escapes: names in this zone need none.
+// missing. It takes letters, digits, hyphens and underscores alone, of which all names in a zone are made.
 func ParseName(text string) ([]byte, error) {
 	rest := strings.TrimSuffix(text, ".")
 	if rest == "" {
@@ -27,7 +27,7 @@ func ParseName(text string) ([]byte, error) {
 			return nil, fmt.Errorf("%q is not a domain name: label %q must have 1 to %d characters", text, label, maxLabel)
 		}
 		for _, c := range []byte(label) {
-			if c <= ' ' || c >= 0x7f || c == '\\' || c == '"' {
+			if c != '-' && c != '_' && (c < '0' || c > '9') && (lowerByte(c) < 'a' || lowerByte(c) > 'z') {
 				return nil, fmt.Errorf("%q is not a domain name: character %q is not allowed", text, c)
 			}
 		}

@@ -433,6 +433,7 @@ func TestNewRefuses(t *testing.T) {
 		{zone.Config{Origin: "."}, "root"},
 		{zone.Config{Origin: "a..b"}, "label"},
 		{zone.Config{Origin: "a b"}, "not allowed"},
+		{zone.Config{Origin: "a@b"}, "not allowed"},
 		{zone.Config{Origin: strings.Repeat("a", 64)}, "63"},
 		{zone.Config{Origin: strings.Repeat("abcdefg.", 20)}, "octets"},
 		{zone.Config{Origin: strings.Repeat("abcdefg.", 40)}, "octets"},
