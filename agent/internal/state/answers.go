@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
@@ -10,8 +11,8 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
-// maxOpen bounds the received queries that may still be answered, which anyone can ask. Beyond it, the one
-// that ends first can no longer be answered.
+// maxOpen bounds the received queries that may still be answered, which anyone can ask. Beyond it, the
+// oldest can no longer be answered.
 const maxOpen = 4096
 
 // openQuery is a received query that we may answer.
@@ -25,43 +26,33 @@ type openQuery struct {
 	answered bool
 }
 
-// remain keeps the query until it is answered or over.
-func (s *State) remain(q *openQuery) {
+// keepOpen keeps the query until it is over.
+func (s *State) keepOpen(q *openQuery) {
 	if len(s.open) >= maxOpen {
-		s.dropOverdue()
-	}
-	if len(s.open) >= maxOpen {
-		var first *openQuery
-		for _, o := range s.open {
-			if first == nil || o.until.Before(first.until) ||
-				o.until.Equal(first.until) && o.key.before(first.key) {
-				first = o
-			}
-		}
-		delete(s.open, first.key)
+		delete(s.open, s.openOrder[0])
+		s.openOrder = s.openOrder[1:]
 		s.count("serf.queries.dropped", "")
 	}
 	s.open[q.key] = q
-}
-
-func (k queryKey) before(o queryKey) bool {
-	return k.time < o.time || k.time == o.time && k.id < o.id
+	s.openOrder = append(s.openOrder, q.key)
 }
 
 // dropOverdue forgets queries that can no longer be answered.
 func (s *State) dropOverdue() {
-	for key, q := range s.open {
-		if s.now.After(q.until) {
+	s.openOrder = slices.DeleteFunc(s.openOrder, func(key queryKey) bool {
+		over := s.now.After(s.open[key].until)
+		if over {
 			delete(s.open, key)
 		}
-	}
+		return over
+	})
 }
 
 // respond answers a received query (reference 2.7). A query that is not known any more is past its deadline.
 func (s *State) respond(key queryKey, payload []byte) error {
-	m := &wire.QueryResponse{LTime: key.time, ID: key.id, From: s.name, Payload: payload}
-	if len(wire.Encode(m)) > s.cfg.QueryResponseSizeLimit {
-		return refuseResponse(fmt.Errorf("response exceeds limit of %d bytes", s.cfg.QueryResponseSizeLimit))
+	m, err := s.response(key, payload)
+	if err != nil {
+		return err
 	}
 	q, known := s.open[key]
 	switch {
@@ -73,6 +64,15 @@ func (s *State) respond(key queryKey, payload []byte) error {
 	q.answered = true
 	s.reply(q, m)
 	return nil
+}
+
+// response makes the message that answers a query, unless it is too large.
+func (s *State) response(key queryKey, payload []byte) (*wire.QueryResponse, error) {
+	m := &wire.QueryResponse{LTime: key.time, ID: key.id, From: s.name, Payload: payload}
+	if len(wire.Encode(m)) > s.cfg.QueryResponseSizeLimit {
+		return nil, refuseResponse(fmt.Errorf("response exceeds limit of %d bytes", s.cfg.QueryResponseSizeLimit))
+	}
+	return m, nil
 }
 
 // refuseResponse adds Serf's odd prefix, which all of these errors carry whether keys are meant or not.

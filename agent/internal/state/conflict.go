@@ -35,7 +35,6 @@ func (s *State) nameConflict(existing, other Node) {
 // testify answers who has a name, in our view. On our own name we keep silent.
 func (s *State) testify(q *openQuery, name string) {
 	if name == s.name {
-		delete(s.open, q.key)
 		return
 	}
 	var record *wire.Member
@@ -47,9 +46,12 @@ func (s *State) testify(q *openQuery, name string) {
 			DelegateMin: p.DelegateMin, DelegateMax: p.DelegateMax, DelegateCur: p.DelegateCur,
 		}
 	}
-	if err := s.respond(q.key, wire.Encode(record)); err != nil {
+	m, err := s.response(q.key, wire.Encode(record))
+	if err != nil {
 		s.logf(Error, "%v", err)
+		return
 	}
+	s.reply(q, m)
 }
 
 // ballot counts one answer. A member that does not know the name votes against us.

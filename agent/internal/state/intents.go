@@ -45,8 +45,13 @@ func (s *State) applyIntent(m *member) {
 	delete(s.intents, m.pub.Name)
 	m.statusTime = in.time
 	if in.leave {
-		s.members.setStatus(m, view.StatusLeaving)
+		s.startLeaving(m)
 	}
+}
+
+func (s *State) startLeaving(m *member) {
+	m.leavingSince = s.now
+	s.members.setStatus(m, view.StatusLeaving)
 }
 
 // joinIntent handles "the member is here", and reports whether that is news to pass on (reference 2.4).
@@ -78,19 +83,21 @@ func (s *State) leaveIntent(name string, t lamport.Time, prune bool) bool {
 	if !known {
 		return s.remember(name, true, t)
 	}
-	if t <= m.statusTime {
-		return false
-	}
-	if name == s.name && s.phase == PhaseAlive {
+	if name == s.name && s.phase == PhaseAlive && t >= m.statusTime && t > 0 {
+		// A leave of the very time of our join needs an answer too, which Serf does not give: whoever heard
+		// the leave first dropped our join.
 		s.logf(Debug, "Refuting an older leave intent")
 		s.announce()
+		return false
+	}
+	if t <= m.statusTime {
 		return false
 	}
 	// The time moves on even where the status does not, or two agents would pass the intent to and fro for ever.
 	m.statusTime = t
 	switch m.pub.Status {
 	case view.StatusAlive:
-		s.members.setStatus(m, view.StatusLeaving)
+		s.startLeaving(m)
 	case view.StatusFailed:
 		s.members.setStatus(m, view.StatusLeft)
 		s.logf(Info, "EventMemberLeave (forced): %s %s", name, m.pub.Addr.Unmap())

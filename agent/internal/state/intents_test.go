@@ -60,6 +60,7 @@ func TestRefute(t *testing.T) {
 	r.want("log", logs(effects), "Refuting an older leave intent")
 	r.want("status", r.status("self"), "alive@42")
 	r.want("again", told(r.hear(&wire.Leave{LTime: 41, Node: "self"})), "")
+	r.want("of the same time", told(r.hear(&wire.Leave{LTime: 42, Node: "self"})), "broadcast join(self,43)")
 
 	// A peer that has us as left says so in push/pulls.
 	effects = r.step(state.RemoteState{State: &wire.PushPull{

@@ -40,6 +40,8 @@ type member struct {
 	meta       []byte       // from which pub.Tags came
 	statusTime lamport.Time // of the newest intent
 	leaveTime  time.Time    // when memberlist saw it go
+	// When it became leaving; means nothing in another status.
+	leavingSince time.Time
 }
 
 // table is all members, by name and in order. The ordered slice is copied before it changes if it was

@@ -170,18 +170,18 @@ func (s *State) deliver(key queryKey, m *wire.Query) {
 	if m.Name == wire.Ping {
 		return // the acknowledgement is the answer
 	}
-	s.remain(q)
 	switch m.Name {
 	case wire.Conflict:
 		s.testify(q, string(m.Payload))
 	case wire.InstallKey, wire.UseKey, wire.RemoveKey, wire.ListKeys:
+		s.keepOpen(q)
 		s.emit(InternalQuery{LTime: key.time, ID: key.id, Name: m.Name, Payload: m.Payload, From: m.SourceNode})
 	default:
 		if rest, internal := strings.CutPrefix(m.Name, wire.InternalPrefix); internal {
-			delete(s.open, key)
 			s.logf(Warn, "Unhandled internal query '%s'", rest)
 			return
 		}
+		s.keepOpen(q)
 		s.emitEvent(&event.Query{
 			LTime: key.time, ID: key.id, Name: m.Name, Payload: m.Payload, From: m.SourceNode, Deadline: q.until,
 		})

@@ -2,8 +2,10 @@ package state
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/view"
+	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
 // reap forgets members that have been gone for long enough, and intents about members that never came
@@ -31,6 +33,27 @@ func (s *State) reap() {
 		}
 	}
 	s.dropOverdue()
+}
+
+// stuckAfter is how long a leave may take at most, by far: an agent that announces it goes within seconds.
+const stuckAfter = time.Minute
+
+// challenge asks members that have been leaving for too long whether they mean it. A leave and a join that
+// cross may leave a live member as leaving with some agents and alive with others, and push/pulls do not mend
+// that, for they do not tell leaving from alive. A new leave intent, sent to that member alone, does: it
+// refutes it, to everyone. Stock agents answer like ours.
+func (s *State) challenge() {
+	if s.members.counts.Leaving == 0 {
+		return
+	}
+	for _, pub := range s.members.sorted {
+		if pub.Status != view.StatusLeaving || pub.Name == s.name || s.now.Sub(s.members.byName[pub.Name].leavingSince) < stuckAfter {
+			continue
+		}
+		msg := &wire.Leave{LTime: s.clocks.member.Time(), Node: pub.Name}
+		s.clocks.member.Increment()
+		s.emit(Send{To: pub.AddrPort(), Node: pub.Name, Msg: wire.Encode(msg)})
+	}
 }
 
 // reconnect picks a failed member to try again, the more likely the more of the cluster has failed, so that

@@ -3,10 +3,12 @@ package state_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/state"
+	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
 func TestReap(t *testing.T) {
@@ -22,7 +24,7 @@ func TestReap(t *testing.T) {
 		{"left", nil, 24*time.Hour + 15*time.Second, "member-reap x(left); reaped x"},
 		{"left", nil, 24 * time.Hour, ""},
 		{"alive", nil, 240 * time.Hour, ""},
-		{"leaving", nil, 240 * time.Hour, ""},
+		{"leaving", nil, 240 * time.Hour, "send leave(x,11) to x 10.0.0.120:7946"},
 		{"failed", func(c *state.Config) { c.ReconnectTimeout = time.Minute }, 2 * time.Minute, "member-reap x(failed); reaped x"},
 		{"left", func(c *state.Config) { c.ReconnectTimeout = time.Minute }, 2 * time.Minute, ""},
 		{"left", func(c *state.Config) { c.TombstoneTimeout = time.Minute }, 2 * time.Minute, "member-reap x(left); reaped x"},
@@ -37,7 +39,7 @@ func TestReap(t *testing.T) {
 		r.put(tt.from)
 		effects := r.sleep(tt.after)
 		r.want(fmt.Sprintf("%s for %v", tt.from, tt.after), told(effects), tt.want)
-		if tt.want != "" {
+		if strings.Contains(tt.want, "reap") {
 			r.want("log", logs(effects), "EventMemberReap: x")
 			r.want("status", r.status("x"), "unknown")
 		}
@@ -85,6 +87,24 @@ func TestReconnect(t *testing.T) {
 	r.put("left")
 	effects = r.sleep(30 * time.Second)
 	r.want("nobody failed", told(effects)+logs(effects), "")
+}
+
+// A member that only we see as leaving is asked again, and refutes.
+func TestStuckLeaving(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.put("leaving")
+	r.want("not yet", told(r.sleep(59*time.Second)), "")
+	r.want("asked", told(r.sleep(15*time.Second)), "send leave(x,11) to x 10.0.0.120:7946")
+	r.want("asked again", told(r.sleep(15*time.Second)), "send leave(x,12) to x 10.0.0.120:7946")
+	r.want("status", r.status("x"), "leaving@10")
+	r.hear(&wire.Join{LTime: 13, Node: "x"})
+	r.want("status", r.status("x"), "alive@13")
+	r.want("content", told(r.sleep(15*time.Second)), "")
+
+	r = newRig(t)
+	r.step(state.LeaveBegin{})
+	r.want("not ourselves", told(r.sleep(time.Hour)), "")
 }
 
 // The chance is the number of failed members to the number of live ones, and all failed ones have their turn.

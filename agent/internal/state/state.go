@@ -44,15 +44,16 @@ type State struct {
 	phase Phase
 	tags  map[string]string // as configured, for filters
 
-	clocks  clocks
-	members table
-	intents map[string]intent
-	prunes  map[string]time.Time // members to forget once they are gone, but not before this time
-	events  eventRing
-	queries queryRing
-	open    map[queryKey]*openQuery    // received, and waiting for our answer
-	running map[lamport.Time]*ownQuery // asked by us, and waiting for answers
-	vote    *vote                      // on who owns our name; nil if there is none
+	clocks    clocks
+	members   table
+	intents   map[string]intent
+	prunes    map[string]time.Time // members to forget once they are gone, but not before this time
+	events    eventRing
+	queries   queryRing
+	open      map[queryKey]*openQuery    // received, and waiting for our answer
+	openOrder []queryKey                 // the keys of open, oldest first
+	running   map[lamport.Time]*ownQuery // asked by us, and waiting for answers
+	vote      *vote                      // on who owns our name; nil if there is none
 
 	nextReap, nextReconnect time.Time // zero before the first Step
 
@@ -188,6 +189,7 @@ func (s *State) tick() {
 	if !s.now.Before(s.nextReap) {
 		s.nextReap = s.now.Add(s.cfg.ReapInterval)
 		s.reap()
+		s.challenge()
 	}
 	if !s.now.Before(s.nextReconnect) {
 		s.nextReconnect = s.now.Add(s.cfg.ReconnectInterval)
