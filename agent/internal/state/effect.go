@@ -62,9 +62,9 @@ type (
 	// Emit delivers an event to handlers and streams. In an *event.Query, Respond is nil: fill it so that it
 	// feeds a Respond input with the query's LTime and ID.
 	Emit struct{ Event event.Event }
-	// Reaped: the member is forgotten; forget what belongs to it, such as its coordinate.
+	// Reaped says that the member is forgotten: forget what belongs to it, such as its coordinate.
 	Reaped struct{ Name string }
-	// Quit: the agent must shut down, since it lost its name.
+	// Quit says that the agent must shut down, since it lost its name.
 	Quit struct{ Reason string }
 )
 
@@ -88,20 +88,20 @@ type (
 		// answered, there is hardly a reason to wait on.
 		Expect int
 	}
-	// QueryAck: a member got the query. At most one for each member.
+	// QueryAck says that a member got the query. At most one for each member.
 	QueryAck struct {
 		LTime lamport.Time
 		ID    uint32
 		From  string
 	}
-	// QueryResponse: a member answered. At most one for each member.
+	// QueryResponse is the answer of a member. At most one for each member.
 	QueryResponse struct {
 		LTime   lamport.Time
 		ID      uint32
 		From    string
 		Payload []byte
 	}
-	// QueryDone: the deadline is over or the query was cancelled. Nothing follows.
+	// QueryDone says that the deadline is over or the query was cancelled. Nothing follows.
 	QueryDone struct {
 		LTime lamport.Time
 		ID    uint32

@@ -25,13 +25,13 @@ type Node struct {
 
 // From memberlist (reference 2.3, 2.4, 2.5).
 type (
-	// NodeJoin: memberlist sees the node alive. It is also told about the local node.
+	// NodeJoin says that memberlist sees the node alive. It is also told about the local node.
 	NodeJoin struct{ Node Node }
-	// NodeUpdate: the address or the meta of a live node changed.
+	// NodeUpdate says that the address or the meta of a live node changed.
 	NodeUpdate struct{ Node Node }
-	// NodeLeave: memberlist sees the node dead or gone.
+	// NodeLeave says that memberlist sees the node dead or gone.
 	NodeLeave struct{ Node Node }
-	// NameConflict: Other claims the name of Existing.
+	// NameConflict says that Other claims the name of Existing.
 	NameConflict struct{ Existing, Other Node }
 
 	// Receive is a message from a peer: *wire.Leave, *wire.Join, *wire.UserEvent, *wire.Query,

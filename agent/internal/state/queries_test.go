@@ -220,15 +220,15 @@ func TestDefaultQueryTimeout(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		members int
-		lan     time.Duration
-	}{{1, 3200}, {2, 3200}, {9, 3200}, {10, 6400}, {99, 6400}, {100, 9600}} {
+		lan     float64 // seconds
+	}{{1, 3.2}, {2, 3.2}, {9, 3.2}, {10, 6.4}, {99, 6.4}, {100, 9.6}} {
 		r := newRig(t)
 		for i := 1; i < tt.members; i++ {
 			r.joins(fmt.Sprint(i))
 		}
 		r.put("left") // does not count
-		if got := r.s.DefaultQueryTimeout(); got != tt.lan*time.Millisecond {
-			t.Errorf("%d members: %v, want %d ms", tt.members, got, tt.lan)
+		if got := r.s.DefaultQueryTimeout(); got.Seconds() != tt.lan {
+			t.Errorf("%d members: %v, want %g s", tt.members, got, tt.lan)
 		}
 	}
 	wan := newRig(t, func(c *state.Config) { c.GossipInterval = 500 * time.Millisecond })
