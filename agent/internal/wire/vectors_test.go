@@ -242,33 +242,3 @@ func TestTagsLimit(t *testing.T) {
 		t.Error("above the limit in version 2: no error")
 	}
 }
-
-func TestKeyList(t *testing.T) {
-	t.Parallel()
-	keys := make([]string, 60)
-	for i := range keys {
-		keys[i] = strings.Repeat("k", 44)
-	}
-	for _, v := range []struct {
-		n, room, shown int
-		message        string
-	}{
-		{0, 900, 0, ""},
-		{3, 900, 3, ""},
-		{60, 4000, 60, ""},
-		{60, 900, 16, "truncated key list response, showing first 16 of 60 keys"},
-		{60, 10, 0, "truncated key list response, showing first 0 of 60 keys"},
-	} {
-		b := wire.EncodeKeyList(keys[:v.n], "primary", v.room, 1024)
-		m, err := wire.DecodeKeyResponse(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(m.Keys) != v.shown || m.Message != v.message || !m.Result || m.PrimaryKey != "primary" {
-			t.Errorf("%d keys in %d bytes: %d shown, %q, %v", v.n, v.room, len(m.Keys), m.Message, m.Result)
-		}
-		if v.shown > 0 && len(b) > v.room {
-			t.Errorf("%d keys in %d bytes: took %d", v.n, v.room, len(b))
-		}
-	}
-}
