@@ -16,10 +16,10 @@ run "joins" {
 }
 
 run "is_joined" {
-  command = plan
+  command = apply
 
   assert {
-    condition     = output.digest == run.joins.digest
-    error_message = "a second plan sees another cluster"
+    condition     = output.digest == run.joins.digest && output.contacted == run.joins.contacted
+    error_message = "a second apply joined again, or sees another cluster"
   }
 }

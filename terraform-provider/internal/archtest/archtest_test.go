@@ -25,7 +25,7 @@ type pkg struct {
 // list returns the packages that match, without their tests.
 func list(t *testing.T, patterns ...string) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, patterns...)...) //nolint:gosec // our own patterns
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, patterns...)...)
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError

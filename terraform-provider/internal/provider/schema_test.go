@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -65,5 +66,38 @@ func describes(t *testing.T, name, text string, kind tfprotov6.StringKind) {
 		t.Errorf("the description of %s has no final stop: %q", name, text)
 	case strings.Contains(text, "`") && kind != tfprotov6.StringKindMarkdown:
 		t.Errorf("the description of %s is Markdown, and is not declared as such: %q", name, text)
+	}
+}
+
+// The documentation names every argument and result, in the section of the thing that has it.
+func TestDocsNameEverything(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/terraform.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, section := range strings.Split(string(page), "\n#")[1:] {
+		title, text, _ := strings.Cut(section, "\n")
+		sections[strings.Trim(title, "# `")] = text
+	}
+	server := providerserver.NewProtocol6(New("test")())()
+	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := map[string]*tfprotov6.SchemaBlock{"The provider block": schemas.Provider.Block}
+	for name, s := range schemas.DataSourceSchemas {
+		blocks[name] = s.Block
+	}
+	for name, s := range schemas.ResourceSchemas {
+		blocks[name] = s.Block
+	}
+	for name, block := range blocks {
+		for _, a := range block.Attributes {
+			if !regexp.MustCompile("`" + a.Name + "[` ]").MatchString(sections[name]) {
+				t.Errorf("section %q of docs/terraform.md does not name `%s`", name, a.Name)
+			}
+		}
 	}
 }

@@ -60,7 +60,7 @@ func newSerf(t *testing.T, name, token string, tags ...string) *serf {
 
 func (s *serf) start(t *testing.T, token string) {
 	t.Helper()
-	cmd := exec.Command(s.args[0], s.args[1:]...) //nolint:gosec // Debian's serf
+	cmd := exec.Command(s.args[0], s.args[1:]...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

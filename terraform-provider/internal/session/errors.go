@@ -11,10 +11,10 @@ import (
 // ErrUnknownAddress says that the agent's address depends on something that does not exist yet.
 var ErrUnknownAddress = errors.New("the agent's address is not known yet")
 
-// errNotSent marks a failure before anything was sent that could change the agent or its cluster.
-type errNotSent struct{ error }
+// notSentError marks a failure before anything was sent that could change the agent or its cluster.
+type notSentError struct{ error }
 
-func (e errNotSent) Unwrap() error { return e.error }
+func (e notSentError) Unwrap() error { return e.error }
 
 // Error says what was asked of which agent, and how it failed.
 type Error struct {
@@ -40,7 +40,7 @@ func (e *Error) Permanent() bool {
 
 // NotSent reports whether nothing was sent that could have changed the agent or its cluster.
 func (e *Error) NotSent() bool {
-	var mark errNotSent
+	var mark notSentError
 	return errors.As(e.Err, &mark) || errors.Is(e.Err, ErrUnknownAddress)
 }
 

@@ -105,7 +105,7 @@ func (a *Agent) Fire(ctx context.Context, event Event) (node string, err error) 
 		defer cancel()
 		stats, err := c.Stats(ctx)
 		if err != nil {
-			return errNotSent{err}
+			return notSentError{err}
 		}
 		node = stats["agent"]["name"]
 		return c.UserEvent(ctx, event.Name, event.Payload, event.Coalesce)
@@ -127,7 +127,7 @@ func (a *Agent) Join(ctx context.Context, peers []string, replay bool) ([]PeerRe
 	err := a.write(ctx, "join", func(ctx context.Context, c *client.Client) error {
 		_, view, err := a.look(ctx, c)
 		if err != nil {
-			return errNotSent{err}
+			return notSentError{err}
 		}
 		self, _ := view.Member(view.Observer)
 		for _, peer := range peers {
@@ -208,7 +208,7 @@ func (a *Agent) once(ctx context.Context, fn func(context.Context, *client.Clien
 		c, err := client.Dial(ctx, client.Config{Addr: addr, AuthKey: a.cfg.Token, Timeout: a.cfg.Timeout})
 		if err != nil {
 			if (&Error{Err: err}).Permanent() {
-				return addr, errNotSent{err}
+				return addr, notSentError{err}
 			}
 			errs = append(errs, err)
 			continue
@@ -218,7 +218,7 @@ func (a *Agent) once(ctx context.Context, fn func(context.Context, *client.Clien
 		_ = c.Close() // the answer is here, or the connection is broken anyway
 		return addr, err
 	}
-	return strings.Join(addrs, ", "), errNotSent{errors.Join(errs...)}
+	return strings.Join(addrs, ", "), notSentError{errors.Join(errs...)}
 }
 
 // addrs returns the addresses to try: all, until one has answered.

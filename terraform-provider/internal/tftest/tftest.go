@@ -47,11 +47,13 @@ var Find = sync.OnceValues(func() (Binary, error) {
 	if path == "" {
 		return Binary{}, fmt.Errorf("there is neither terraform nor tofu on the PATH, and %s names none", envBinary)
 	}
-	out, err := exec.CommandContext(context.Background(), path, "version").Output()
+	cmd := exec.CommandContext(context.Background(), path, "version")
+	cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE="+os.DevNull)
+	out, err := cmd.Output()
 	if err != nil {
 		return Binary{}, fmt.Errorf("%s version: %w", path, err)
 	}
-	return Binary{Path: path, Tofu: strings.HasPrefix(string(out), "OpenTofu")}, nil
+	return Binary{Path: path, Tofu: strings.Contains(string(out), "OpenTofu v")}, nil
 })
 
 // Require returns the program to use. Without one it skips the test, or fails it where CI=true.
@@ -111,7 +113,7 @@ func NewWorkspace(tb testing.TB, provider string, env ...string) *Workspace {
 	w := &Workspace{Dir: tb.TempDir(), binary: Require(tb), provider: provider, env: env}
 	root := tb.TempDir()
 	place := filepath.Join(root, "mirror", w.binary.Host(), "seed-645ce708", "gossip", Version, runtime.GOOS+"_"+runtime.GOARCH)
-	if err := os.MkdirAll(place, 0o755); err != nil { //nolint:gosec // Terraform wants to look into it
+	if err := os.MkdirAll(place, 0o755); err != nil {
 		tb.Fatal(err)
 	}
 	name := strings.Replace(filepath.Base(provider), "gossip", "gossip_v"+Version, 1)
@@ -147,7 +149,7 @@ func (w *Workspace) Run(tb testing.TB, args ...string) string {
 // Try is Run for commands that may fail.
 func (w *Workspace) Try(tb testing.TB, args ...string) (string, error) {
 	tb.Helper()
-	cmd := exec.CommandContext(tb.Context(), w.binary.Path, args...) //nolint:gosec // the program is what is tested
+	cmd := exec.CommandContext(tb.Context(), w.binary.Path, args...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(),
 		"TF_CLI_CONFIG_FILE="+w.config,
@@ -167,7 +169,7 @@ func Build(dir string) (string, error) {
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/seed-645ce708/gossip/terraform-provider") //nolint:gosec // our own module
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/seed-645ce708/gossip/terraform-provider")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the provider: %w\n%s", err, out)
 	}
