@@ -86,14 +86,14 @@ func (c *cli) query(ctx context.Context, cl *client.Client, req api.QueryRequest
 			result.Acks = append(result.Acks, r.From)
 			waiting.ack(r.From)
 			if text {
-				return waiting.over(), c.printf("Ack from '%s'\n", r.From)
+				return waiting.over(), c.printf("Ack from '%s'\n", clean(r.From))
 			}
 		case api.QueryRecordResponse:
 			result.Responses[r.From] = string(r.Payload)
 			responses++
 			waiting.response(r.From)
 			if text {
-				return waiting.over(), c.printf("Response from '%s': %s\n", r.From, strings.TrimSuffix(string(r.Payload), "\n"))
+				return waiting.over(), c.printf("Response from '%s': %s\n", clean(r.From), strings.TrimSuffix(string(r.Payload), "\n"))
 			}
 		}
 		return waiting.over(), nil

@@ -98,7 +98,7 @@ func (c *cli) reachability(ctx context.Context, cl *client.Client, form format, 
 		seen[rec.From] = true
 		waiting.ack(rec.From)
 		if text && verbose {
-			return waiting.over(), c.printf("\tAck from '%s'\n", rec.From)
+			return waiting.over(), c.printf("\tAck from '%s'\n", clean(rec.From))
 		}
 		return waiting.over(), nil
 	})
