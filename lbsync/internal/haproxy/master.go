@@ -16,6 +16,15 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 )
 
+// A master that is just starting may accept a connection and never answer; then asking again helps.
+const (
+	askLimit   = time.Second      // for questions
+	replyLimit = 10 * time.Second // for the answer to reload, which comes when it is done
+)
+
+// errSilent means that a master hung up or was waited for without an answer.
+var errSilent = errors.New("haproxy's master does not answer")
+
 // maxReply bounds what is read from the master socket.
 const maxReply = 1 << 20
 
@@ -27,11 +36,17 @@ const maxReply = 1 << 20
 // the list of processes tells: a new worker, or a count of failures that grew.
 func Reload(ctx context.Context, socket string) error {
 	before, err := procs(ctx, socket)
+	for errors.Is(err, errSilent) { // it is just starting
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("haproxy's master at %s does not say which workers it has: %w", socket, err)
+		}
+		before, err = procs(ctx, socket)
+	}
 	if err != nil {
 		return err
 	}
-	reply, err := ask(ctx, socket, "reload")
-	if err != nil && !errors.Is(err, io.EOF) {
+	reply, err := ask(ctx, socket, "reload", replyLimit)
+	if err != nil && !errors.Is(err, errSilent) {
 		return err
 	}
 	switch {
@@ -55,16 +70,27 @@ func Reload(ctx context.Context, socket string) error {
 				return errors.New("haproxy failed to reload and goes on with the old configuration; its log says why")
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("haproxy has no new worker: %w", ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("haproxy has no new worker: %w", err)
 		}
 	}
 }
 
-// ask sends one command to the socket and returns the whole reply.
-func ask(ctx context.Context, socket, cmd string) (string, error) {
+// pause waits a little before the socket is asked again.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(20 * time.Millisecond):
+		return nil
+	}
+}
+
+// ask sends one command to the socket and returns the whole reply. The error is errSilent if that does not
+// come within the limit.
+func ask(ctx context.Context, socket, cmd string, limit time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", socket)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
@@ -79,9 +105,15 @@ func ask(ctx context.Context, socket, cmd string) (string, error) {
 	if _, err := io.WriteString(conn, cmd+"\n"); err != nil {
 		return "", fmt.Errorf("haproxy's master socket: %w", err)
 	}
+	// Only the end of what we send makes the master hang up after its answer.
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		if err := half.CloseWrite(); err != nil {
+			return "", fmt.Errorf("haproxy's master socket: %w", err)
+		}
+	}
 	reply, err := io.ReadAll(io.LimitReader(conn, maxReply))
 	if ctx.Err() != nil {
-		return string(reply), fmt.Errorf("haproxy's master does not answer: %w", ctx.Err())
+		return string(reply), errSilent
 	}
 	if err != nil && !errors.Is(err, syscall.ECONNRESET) { // how a master that starts anew hangs up
 		return string(reply), fmt.Errorf("haproxy's master socket: %w", err)
@@ -108,9 +140,12 @@ func (p processes) has(pid int) bool {
 }
 
 func procs(ctx context.Context, socket string) (processes, error) {
-	reply, err := ask(ctx, socket, "show proc")
+	reply, err := ask(ctx, socket, "show proc", askLimit)
 	if err != nil {
 		return processes{}, err
+	}
+	if strings.TrimSpace(reply) == "" {
+		return processes{}, errSilent
 	}
 	p, ok := parseProcs(reply)
 	if !ok {

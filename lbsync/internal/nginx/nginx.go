@@ -87,9 +87,9 @@ func wrapper(dir, candidate string) string {
 	return b.String()
 }
 
-// quote makes one word of a path for nginx.
+// quote makes one word of a path for nginx, which takes a dollar sign as it is here.
 func quote(path string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(path) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
 }
 
 // DefaultInstalled is the argument vector that checks the whole configuration once the file is in place.

@@ -1,0 +1,199 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/lbsync/internal/command"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func server(name, addr string) desired.Server {
+	ap := netip.MustParseAddrPort(addr)
+	return desired.Server{Name: name, Addr: ap.Addr(), Port: ap.Port(), Weight: 100}
+}
+
+func fleet() ([]config.Backend, map[string]desired.Service) {
+	drains, backup, light := server("web-2", "10.0.0.2:8080"), server("web-3", "[fd00::3]:8080"), server("web-4", "10.0.0.4:8080")
+	drains.Drain, backup.Backup, light.Weight = true, true, 7
+	return []config.Backend{
+			{Name: "be_web", Service: "web", Mode: "http", Balance: "roundrobin", Options: "check inter 2s", Lines: []string{"option httpchk GET /health"}},
+			{Name: "be_db", Service: "db", Mode: "tcp", Balance: "leastconn"},
+			{Name: "be_none", Service: "none", Mode: "http", Balance: "roundrobin", Options: "check"},
+		}, map[string]desired.Service{
+			"web":  {Name: "web", Servers: []desired.Server{server("web-1", "10.0.0.1:8080"), drains, backup, light}},
+			"db":   {Name: "db", Servers: []desired.Server{server("db:1_a.b", "10.0.1.1:5432")}},
+			"none": {Name: "none"},
+		}
+}
+
+func TestRender(t *testing.T) {
+	t.Parallel()
+	got := Render(fleet())
+	path := filepath.Join("testdata", "backends.cfg")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("got\n%s\nwant (go test -update rewrites it)\n%s", got, want)
+	}
+}
+
+// TestRenderedIsValid has the real program read what we write.
+func TestRenderedIsValid(t *testing.T) {
+	t.Parallel()
+	program := lbtest.Program(t, "haproxy")
+	dir := t.TempDir()
+	main := lbtest.Write(t, dir, "main.cfg", "defaults\n timeout connect 1s\n timeout client 1s\n timeout server 1s\nfrontend f\n bind 127.0.0.1:1\n")
+	candidate := lbtest.Write(t, dir, "candidate.cfg", string(Render(fleet())))
+	argv := DefaultCheck(main)
+	argv[0], argv[len(argv)-1] = program, candidate
+	out, err := command.Run(context.Background(), time.Minute, argv)
+	if err != nil {
+		t.Error(err)
+	}
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "WARNING") && !strings.Contains(line, "option httpchk") && !strings.Contains(line, "redispatch") {
+			t.Errorf("haproxy warns: %s", line)
+		}
+	}
+}
+
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	var servers []desired.Server
+	for i := range 5000 {
+		servers = append(servers, server(fmt.Sprintf("web-%04d", i), "10.0.0.1:80"))
+	}
+	ids := IDs(servers)
+	seen := map[uint32]bool{}
+	for _, s := range servers {
+		id := ids[s.Name]
+		if id < 1 || id > maxID || seen[id] {
+			t.Fatalf("%s has id %d", s.Name, id)
+		}
+		seen[id] = true
+	}
+	// Without one of them the others keep theirs, so that a consistent hash moves only its share.
+	kept := IDs(servers[1:])
+	for _, s := range servers[1:] {
+		if kept[s.Name] != ids[s.Name] {
+			t.Errorf("%s moved from %d to %d", s.Name, ids[s.Name], kept[s.Name])
+		}
+	}
+}
+
+func TestParseProcs(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, reply  string
+		workers, old []int
+		failed       int
+		ok           bool
+	}{
+		{"2.6", "#<PID>          <type>          <reloads>       <uptime>        <version>       \n20039           master          2 [failed: 1]   0d00h00m09s     2.6.12-1+deb12u4\n# workers\n20042           worker          1               0d00h00m04s     2.6.12-1+deb12u4\n# old workers\n20041           worker          2               0d00h00m09s     2.6.12-1+deb12u4\n# programs\n\n", []int{20042}, []int{20041}, 1, true},
+		{"3.0 with a program", "#<PID> <type> <reloads> <uptime> <version>\n1 master 0 [failed: 0] 0d00h00m09s 3.0.0\n# workers\n5 worker 0 0d 3.0.0\n# programs\n7 worker 0 0d -\n", []int{5}, nil, 0, true},
+		{"a worker's socket", "Unknown command: 'show proc'\n", nil, nil, 0, false},
+		{"nothing", "", nil, nil, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p, ok := parseProcs(tt.reply)
+			if !slices.Equal(p.workers, tt.workers) || !slices.Equal(p.old, tt.old) || p.failed != tt.failed || ok != tt.ok {
+				t.Errorf("got %+v, %t", p, ok)
+			}
+		})
+	}
+}
+
+func FuzzParseProcs(f *testing.F) {
+	f.Add("#<PID>\n20039 master 2 [failed: 1] 0d 2.6\n# workers\n20042 worker 1\n# old workers\n20041 worker 2\n")
+	f.Fuzz(func(t *testing.T, reply string) {
+		p, _ := parseProcs(reply)
+		for _, pid := range slices.Concat(p.workers, p.old) {
+			if pid <= 0 {
+				t.Errorf("pid %d from %q", pid, reply)
+			}
+		}
+	})
+}
+
+// TestReload asks a real master for reloads that succeed and that fail.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, name := range []string{"one", "two"} {
+		web := lbtest.Web(t, name)
+		lbtest.Write(t, b.Dir, "web.cfg", "backend web\n    server a "+web.Listener.Addr().String()+"\n")
+		if err := Reload(ctx, b.Socket); err != nil {
+			t.Fatalf("good configuration: %v", err)
+		}
+		lbtest.Eventually(t, func() error { // an accept queue of the old worker may still hold a connection
+			if got, err := b.Get(); err != nil || got != name {
+				return fmt.Errorf("got %q, %v", got, err)
+			}
+			return nil
+		})
+	}
+	lbtest.Write(t, b.Dir, "web.cfg", "backend web\n    nonsense\n")
+	for range 2 {
+		if err := Reload(ctx, b.Socket); err == nil || errors.Is(err, reload.ErrNotRunning) || ctx.Err() != nil {
+			t.Errorf("bad configuration: %v", err)
+		}
+	}
+	if got, err := b.Get(); err != nil || got != "two" {
+		t.Errorf("after a bad reload: %q, %v", got, err)
+	}
+	web := lbtest.Web(t, "three")
+	lbtest.Write(t, b.Dir, "web.cfg", "backend web\n    server a "+web.Listener.Addr().String()+"\n")
+	if err := Reload(ctx, b.Socket); err != nil {
+		t.Errorf("good again: %v", err)
+	}
+}
+
+// TestReloadByUSR2 does the same by the signal, proved by the master's children.
+func TestReloadByUSR2(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := reload.Signal(ctx, b.PIDFile, "USR2"); err != nil {
+		t.Fatalf("good configuration: %v", err)
+	}
+	lbtest.Write(t, b.Dir, "web.cfg", "backend web\n    nonsense\n")
+	short, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := reload.Signal(short, b.PIDFile, "USR2"); err == nil {
+		t.Error("bad configuration gave no error")
+	}
+}
+
+func TestReloadWithoutMaster(t *testing.T) {
+	t.Parallel()
+	if err := Reload(context.Background(), filepath.Join(t.TempDir(), "none.sock")); !errors.Is(err, reload.ErrNotRunning) {
+		t.Errorf("got %v", err)
+	}
+}
