@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,10 +28,7 @@ func testMembers() []api.Member {
 // The decoder written by hand is used for what agents send, and yields what reflection does.
 func TestMembersDecodeByHand(t *testing.T) {
 	t.Parallel()
-	many := make([]api.Member, 70000)
-	for i := range many {
-		many[i] = testMembers()[0]
-	}
+	many := slices.Repeat(testMembers()[:1], 70000)
 	for _, want := range [][]api.Member{{}, testMembers(), many[:15], many[:16], many} {
 		body := encode(t, api.MembersResponse{Members: want})
 		p := parser{b: body, same: make(map[string]string)}

@@ -218,6 +218,9 @@ func TestClientWithSerf(t *testing.T) {
 	for r := range q.C() {
 		got = append(got, fmt.Sprintf("%s %s %s", r.Type, r.From, r.Payload))
 	}
+	if len(got) == 3 {
+		slices.Sort(got[:2]) // Serf passes acks and responses on in any order
+	}
 	if want := []string{"ack alpha ", "response alpha 42", "done  "}; !slices.Equal(got, want) || q.Err() != nil {
 		t.Errorf("query: %q, %v, want %q", got, q.Err(), want)
 	}

@@ -37,7 +37,7 @@ type WatcherConfig struct {
 	// MinBackoff and MaxBackoff bound the pause before the next attempt to connect, which doubles with each failure
 	// and is shortened by up to a half at random. 0 means the defaults.
 	MinBackoff, MaxBackoff time.Duration
-	// Logger gets a line for each connection that comes and goes. Optional.
+	// Logger gets a line for each connection that comes and goes, and for each new reason why there is none. Optional.
 	Logger *slog.Logger
 }
 
@@ -111,12 +111,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 			w.disconnected(ctx.Err())
 			return ctx.Err()
 		}
-		w.disconnected(err)
+		if w.disconnected(err) {
+			w.cfg.Logger.Warn("not connected to the agent", "addr", w.cfg.Client.Addr, "error", err)
+		}
 		if listed {
 			backoff = w.cfg.MinBackoff
 		}
 		pause := backoff - rand.N(backoff/2+1)
-		w.cfg.Logger.Warn("not connected to the agent", "addr", w.cfg.Client.Addr, "error", err, "retry_in", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -217,8 +218,8 @@ func sameMember(a, b api.Member) bool {
 		maps.Equal(a.Tags, b.Tags)
 }
 
-// disconnected keeps the members and tells why there are no newer ones.
-func (w *Watcher) disconnected(err error) {
+// disconnected keeps the members and tells why there are no newer ones. It returns whether that is news.
+func (w *Watcher) disconnected(err error) (news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := w.view
@@ -227,10 +228,11 @@ func (w *Watcher) disconnected(err error) {
 	}
 	next.Connected, next.Err = false, err
 	if !w.view.Connected && w.view.Err != nil && w.view.Err.Error() == err.Error() {
-		w.view = next // nothing that anybody has to be woken for
-		return
+		w.view = next
+		return false
 	}
 	w.replace(next)
+	return true
 }
 
 // replace makes next the newest view and wakes the readers. The caller holds mu.

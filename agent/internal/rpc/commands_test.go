@@ -297,8 +297,10 @@ func TestCloseEndsRequestsInProgress(t *testing.T) {
 		_, err := c.Join(context.Background(), []string{"x"}, false)
 		joined <- err
 	}()
-	for len(b.Calls()) == 0 {
-		time.Sleep(time.Millisecond)
+	for deadline := time.Now().Add(time.Minute); len(b.Calls()) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the backend was never asked to join")
+		}
 	}
 	s.Close()
 	var remote *client.RemoteError
