@@ -291,6 +291,7 @@ func TestQueryOverflow(t *testing.T) {
 	go func() {
 		a.expect(api.CommandQuery, 2, new(api.QueryRequest))
 		a.send(api.ResponseHeader{Seq: 2})
+		a.send(api.ResponseHeader{Seq: 2}, api.QueryRecord{Type: api.QueryRecordAck}) // of nobody: ignored
 		for range queryQueue + 5 {
 			a.send(api.ResponseHeader{Seq: 2}, api.QueryRecord{Type: api.QueryRecordAck, From: "n"})
 		}

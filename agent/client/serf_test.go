@@ -400,6 +400,9 @@ func TestServerAnswersAsSerf(t *testing.T) {
 		}
 		for range tc.values {
 			want, err := theirIn.Next(nil, 1<<20)
+			for ; err == nil && ofNobody(want); want, err = theirIn.Next(nil, 1<<20) {
+				_, err = theirIn.Next(nil, 1<<20) // the header of the record that counts
+			}
 			if err != nil {
 				t.Fatalf("%s number %d at Serf: %v", tc.command, seq, err)
 			}
@@ -417,6 +420,12 @@ func TestServerAnswersAsSerf(t *testing.T) {
 			t.Errorf("after an unknown command %s says %q", name, v)
 		}
 	}
+}
+
+// ofNobody tells the empty acks and responses that Serf may send as a query ends.
+func ofNobody(value []byte) bool {
+	var r api.QueryRecord
+	return frame.Decode(value, &r) == nil && r.From == "" && (r.Type == api.QueryRecordAck || r.Type == api.QueryRecordResponse)
 }
 
 // The serf command line against our server.

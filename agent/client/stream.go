@@ -202,6 +202,9 @@ func (s *QueryStream) record(body []byte) bool {
 		return false
 	}
 	last := rec.Type == api.QueryRecordDone
+	if !last && rec.From == "" {
+		return false // Serf sends such records of nobody now and then as a query ends
+	}
 	s.put(rec, last)
 	return last
 }
