@@ -1,0 +1,90 @@
+package provider
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+
+	"github.com/seed-645ce708/gossip/agent"
+	"github.com/seed-645ce708/gossip/agent/agenttest"
+	"github.com/seed-645ce708/gossip/agent/api"
+)
+
+// The whole provider against agents of ours: one that is alone is joined to a cluster of two, hears nothing
+// twice, and leaves in the end.
+func TestAccGossipAgents(t *testing.T) {
+	t.Parallel()
+	cluster := agenttest.Cluster(t, "web", 2, func(_ int, cfg *agent.Config) {
+		cfg.Tags = map[string]string{"role": "web"}
+	})
+	loner := agenttest.Start(t, "db-1", func(cfg *agent.Config) { cfg.RPCAuth = "open-sesame" })
+	events, err := agenttest.Dial(t, cluster[1]).Stream(t.Context(), "user:deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(release string) string {
+		return fmt.Sprintf(`
+provider "gossip" {
+  address = "tcp://%s"
+  token   = "open-sesame"
+}
+resource "gossip_join" "db" {
+  peers      = [%q, %q, %q]
+  wait       = { min = 3 }
+  on_destroy = "leave"
+}
+data "gossip_members" "web" {
+  tags       = { role = "web" }
+  depends_on = [gossip_join.db]
+}
+data "gossip_member" "db" {
+  name       = "db-1"
+  depends_on = [gossip_join.db]
+}
+resource "gossip_event" "deploy" {
+  name       = "deploy"
+  payload    = %q
+  depends_on = [gossip_join.db]
+}
+`, loner.RPCAddr(), cluster[0].GossipAddr(), cluster[1].GossipAddr(), loner.GossipAddr(), release)
+	}
+	heard := func(want string) resource.TestCheckFunc {
+		return func(*terraform.State) error {
+			select {
+			case record := <-events.C():
+				e, ok := record.(*api.UserEventRecord)
+				if !ok || e.Name != "deploy" || string(e.Payload) != want {
+					return errorf("web-2 heard %+v, want deploy %s", record, want)
+				}
+				return nil
+			case <-time.After(30 * time.Second):
+				return errorf("web-2 did not hear of deploy %s", want)
+			}
+		}
+	}
+	apply(t,
+		resource.TestStep{
+			Config: config("v1"),
+			Check: resource.ComposeAggregateTestCheckFunc(
+				resource.TestCheckResourceAttr("gossip_join.db", "node", "db-1"),
+				resource.TestCheckResourceAttr("gossip_join.db", "contacted", "2"),
+				resource.TestCheckResourceAttr("data.gossip_members.web", "names.#", "2"),
+				resource.TestCheckResourceAttr("data.gossip_members.web", "endpoints.0", cluster[0].GossipAddr()),
+				resource.TestCheckResourceAttr("data.gossip_member.db", "endpoint", loner.GossipAddr()),
+				resource.TestCheckResourceAttr("gossip_event.deploy", "fired_by", "db-1"),
+				heard("v1"),
+			),
+		},
+		resource.TestStep{Config: config("v1"), PlanOnly: true},
+		resource.TestStep{
+			Config:           config("v2"),
+			ConfigPlanChecks: planned(plancheck.ResourceActionReplace, "gossip_event.deploy"),
+			Check:            heard("v2"),
+		},
+	)
+	agenttest.WaitMembers(t, cluster[0], 1, "left")
+}
