@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent"
 	"github.com/seed-645ce708/gossip/agent/internal/config"
+	"github.com/seed-645ce708/gossip/agent/internal/telemetry"
 )
 
 const (
@@ -86,16 +87,21 @@ func (c *cli) runAgent(ctx context.Context, src *config.Source) error {
 		return fatal("", err)
 	}
 	p.cfg = cfg
-	stopMetrics, err := startMetrics(cfg)
-	if err != nil {
-		return fatal("Failed to set up metrics: ", err)
-	}
-	defer stopMetrics()
 	p.say("Starting gossip agent...")
 	p.agent, err = agent.New(cfg, agent.Options{LogOutput: p.logOutput(), HoldLog: true, Version: productVersion()})
 	if err != nil {
 		return fatal("Failed to setup the gossip agent: ", err)
 	}
+	figures, err := telemetry.Start(telemetry.Config{
+		StatsiteAddr: cfg.StatsiteAddr,
+		StatsdAddr:   cfg.StatsdAddr,
+		Dump:         p.stderr,
+		Log:          p.agent.Logger("metrics"),
+	})
+	if err != nil {
+		return fatal("", err)
+	}
+	defer figures.Stop()
 	closeSyslog, err := startSyslog(cfg, p.agent)
 	if err != nil {
 		return fatal("Syslog setup failed: ", err)
@@ -226,7 +232,7 @@ func (p *process) wait(ctx context.Context) error {
 			return nil
 		case sig := <-p.signals:
 			p.say("Caught signal: %v", sig)
-			graceful := false
+			var graceful bool
 			switch sig {
 			case syscall.SIGHUP:
 				p.reload()
