@@ -176,6 +176,9 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	if err := a.startDNS(); err != nil {
 		return err
 	}
+	if err := a.startDiscovery(); err != nil {
+		return err
+	}
 	a.joined, err = a.startJoin(ctx)
 	return err
 }

@@ -47,7 +47,7 @@ func (c *cli) monitor(ctx context.Context, cl *client.Client, level string, form
 			return nil // interrupted, which is how it is meant to end
 		case line, ok := <-lines.C():
 			if !ok {
-				return c.monitorEnded(ctx)
+				return c.monitorEnded(ctx.Err() != nil)
 			}
 			if form == formatJSON {
 				err = c.printLine(map[string]string{"log": line})
@@ -56,7 +56,7 @@ func (c *cli) monitor(ctx context.Context, cl *client.Client, level string, form
 			}
 		case e, ok := <-events.C():
 			if !ok {
-				return c.monitorEnded(ctx)
+				return c.monitorEnded(ctx.Err() != nil)
 			}
 			if form == formatJSON {
 				err = c.printLine(map[string]any{"event": eventValues(e)})
@@ -70,8 +70,9 @@ func (c *cli) monitor(ctx context.Context, cl *client.Client, level string, form
 	}
 }
 
-func (c *cli) monitorEnded(ctx context.Context) error {
-	if ctx.Err() != nil {
+// monitorEnded says that the agent hung up, unless that is because we were interrupted.
+func (c *cli) monitorEnded(interrupted bool) error {
+	if interrupted {
 		return nil
 	}
 	fmt.Fprintln(c.stderr, "\nRemote side ended the monitor! This usually means that the\nremote side has exited or crashed.")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,7 +52,8 @@ func TestScripts(t *testing.T) {
 type running struct {
 	cmd  *exec.Cmd
 	out  syncBuffer
-	done chan error
+	done chan struct{} // closed when it has ended
+	code int           // its exit code, then; -1 if it was killed
 }
 
 // syncBuffer is a buffer for several goroutines.
@@ -88,12 +88,16 @@ func within(what string, cond func() bool) error {
 
 // startProcess runs a program in a directory and collects all that it prints.
 func startProcess(dir string, env []string, name string, args ...string) (*running, error) {
-	r := &running{cmd: exec.Command(name, args...), done: make(chan error, 1)}
+	r := &running{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	r.cmd.Dir, r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = dir, env, &r.out, &r.out
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() { r.done <- r.cmd.Wait() }()
+	go func() {
+		defer close(r.done)
+		_ = r.cmd.Wait() // the code tells the same
+		r.code = r.cmd.ProcessState.ExitCode()
+	}()
 	return r, nil
 }
 
@@ -105,13 +109,8 @@ func (r *running) kill() {
 // ended reports the exit code without waiting.
 func (r *running) ended() (int, bool) {
 	select {
-	case err := <-r.done:
-		r.done <- err
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return exit.ExitCode(), true
-		}
-		return 0, true
+	case <-r.done:
+		return r.code, true
 	default:
 		return 0, false
 	}
