@@ -4,14 +4,6 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 10s
 BENCH    ?= .
 
-# The modules of go.work as package patterns. The examples drive real processes and measure them, so they
-# are tested after the others, not beside them.
-MODULES  := agent dnsserver lbsync terraform-provider
-PACKAGES := $(MODULES:%=./%/...)
-
-# The race detector needs a C compiler; without one the tests run all the same.
-RACE = $(if $(shell command -v $${CC:-cc} 2>/dev/null),-race,)
-
 # Static, without paths of the machine that built it, and the same flags for each use, so that builds share
 # the compiler's cache.
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
@@ -28,8 +20,7 @@ demo: build ## Three agents, DNS, HAProxy, Terraform and a failure, in under a m
 
 .PHONY: test
 test: build deps ## Run all tests, with the race detector if there is a C compiler
-	go test $(RACE) -timeout 20m $(PACKAGES)
-	GOSSIP_BIN=$(CURDIR)/bin go test -timeout 15m ./examples/...
+	@.ci/test
 
 .PHONY: check
 check: ## gofmt, vet, lint, tidy modules, builds alone and for six platforms
@@ -41,7 +32,7 @@ lint: ## Only the linter, which is built on first use
 
 .PHONY: bench
 bench: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $$(go list -m -f '{{.Dir}}/...')
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)

@@ -131,13 +131,21 @@ func (d *demo) background(p *harness.Process) { d.say("$ %s &", d.line(p.Args[0]
 // command prints a command line as one would type it here.
 func (d *demo) command(program string, args ...string) { d.say("$ %s", d.line(program, args...)) }
 
+// width is where long command lines are continued on the next line.
+const width = 110
+
 func (d *demo) line(program string, args ...string) string {
 	line := d.shown(program)
+	column := len(line)
 	for _, arg := range args {
 		if strings.ContainsAny(arg, " $|&;<>()'\"*") {
 			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
+		if column+len(arg) > width {
+			line, column = line+" \\\n   ", 0
+		}
 		line += " " + arg
+		column += 1 + len(arg)
 	}
 	return line
 }

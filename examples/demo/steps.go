@@ -242,7 +242,7 @@ func (d *demo) apply(ctx context.Context, tf *harness.Terraform) error {
 		out = out[i:]
 	}
 	for line := range strings.Lines(out) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimRight(line, " \n"); line != "" {
 			d.say("%s", line)
 		}
 	}
@@ -311,7 +311,7 @@ func (d *demo) explain() error {
 	d.say("  %s members -rpc-addr=%s", gossip, a.RPC)
 	d.say("  %s monitor -rpc-addr=%s", gossip, a.RPC)
 	d.say("  %s resolve -dns-addr=%s web.service.gossip SRV", gossip, a.DNS)
-	d.say("  %s agent -node=web-3 -bind=%s:0 -rpc-addr=%s:0 -dns-addr= -tag=role=web -tag=port=8080 -join=%s", gossip, harness.Loopback(4), harness.Loopback(4), a.Gossip)
+	d.say("  %s agent -node=cache-1 -bind=%s:0 -rpc-addr=%s:0 -dns-addr= -tag=role=cache -tag=port=6379 -join=%s", gossip, harness.Loopback(4), harness.Loopback(4), a.Gossip)
 	if d.balancer != nil {
 		d.say("  curl http://%s/", d.balancer.Addr)
 	}
