@@ -23,6 +23,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/rpc"
 	"github.com/seed-645ce708/gossip/agent/internal/snapshot"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
+	"github.com/seed-645ce708/gossip/agent/internal/syslog"
 	"github.com/seed-645ce708/gossip/agent/internal/view"
 )
 
@@ -37,6 +38,9 @@ func DefaultConfig() Config { return config.Default() }
 
 // leavePropagateDelay is how long a leaving agent stays to let the news spread (Serf reference 2.4).
 const leavePropagateDelay = time.Second
+
+// ErrSyslog ends the start of an agent that is to log to a syslog that is not there.
+var ErrSyslog = errors.New("syslog setup failed")
 
 // handlerGrace is how long event handlers may go on once the agent stops.
 const handlerGrace = 5 * time.Second
@@ -70,6 +74,7 @@ type Agent struct {
 	rpc      *rpc.Server
 	rpcAddr  string
 	dns      *dnsbridge.Bridge // nil if off
+	syslog   *syslog.Feed      // nil if off
 
 	snapshot    *snapshot.Writer  // nil if off
 	previous    []snapshot.Node   // whom the snapshot knew, without ourselves
@@ -157,6 +162,9 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 			_ = a.Stop(ctx) // what went wrong first says more
 		}
 	}()
+	if err := a.startSyslog(); err != nil {
+		return err
+	}
 	if a.addrs, err = a.cfg.Addresses(ctx); err != nil {
 		return err
 	}
@@ -183,6 +191,20 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	return err
 }
 
+// startSyslog sends the log to the host's syslog too, if that is configured.
+func (a *Agent) startSyslog() error {
+	if !a.cfg.EnableSyslog {
+		return nil
+	}
+	feed, err := syslog.Open(a.cfg.SyslogFacility)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSyslog, err)
+	}
+	a.logs.Also(feed.Line)
+	a.syslog = feed
+	return nil
+}
+
 // onStop registers how to undo a step of Start.
 func (a *Agent) onStop(name string, f func(context.Context) error) {
 	a.stops = append(a.stops, stop{name, f})
@@ -205,7 +227,11 @@ func (a *Agent) Stop(ctx context.Context) error {
 	}
 	a.background.Wait()
 	a.log.Info("shutdown complete")
-	return errors.Join(append(errs, a.logs.Release())...)
+	errs = append(errs, a.logs.Release())
+	if a.syslog != nil {
+		errs = append(errs, a.syslog.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // spawn runs f in a goroutine that Stop waits for; f ends when a.life does. It returns false once Stop has begun.
@@ -327,7 +353,3 @@ func (a *Agent) DNSAddr() string {
 
 // JoinedAtStart returns how many members start_join reached.
 func (a *Agent) JoinedAtStart() int { return a.joined }
-
-// AlsoLog hands every log line that reaches the output to f as well, without time and level. f must not block and
-// must not log.
-func (a *Agent) AlsoLog(f func(level hclog.Level, text string)) { a.logs.Also(f) }

@@ -204,6 +204,7 @@ func TestStartErrors(t *testing.T) {
 		{"DNS address taken", func(c *agent.Config) { c.DNSAddr, c.DNSAddrSet = addr, true }, []string{addr, "taken"}},
 		{"nobody to join", func(c *agent.Config) { c.StartJoin = []string{addr} }, []string{addr}},
 		{"no keyring", func(c *agent.Config) { c.KeyringFile = "/no/such/file" }, []string{"/no/such/file"}},
+		{"no such syslog", func(c *agent.Config) { c.EnableSyslog, c.SyslogFacility = true, "LOCAL8" }, []string{"syslog setup failed"}},
 		{"bad profile", func(c *agent.Config) { c.Profile = "moon" }, []string{"moon"}},
 	}
 	for _, tt := range tests {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -102,11 +103,6 @@ func (c *cli) runAgent(ctx context.Context, src *config.Source) error {
 		return fatal("", err)
 	}
 	defer figures.Stop()
-	closeSyslog, err := startSyslog(cfg, p.agent)
-	if err != nil {
-		return fatal("Syslog setup failed: ", err)
-	}
-	defer closeSyslog()
 	if err := p.start(ctx); err != nil {
 		return err
 	}
@@ -162,6 +158,9 @@ func (p *process) start(ctx context.Context) error {
 	for {
 		select {
 		case err := <-started:
+			if errors.Is(err, agent.ErrSyslog) {
+				return fatal("", err)
+			}
 			if err != nil {
 				return fatal("Failed to start the gossip agent: ", err)
 			}
