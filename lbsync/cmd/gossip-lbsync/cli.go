@@ -88,9 +88,9 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 	}
 	switch cmd {
 	case "help":
-		return print(stdout, usage)
+		return write(stdout, usage)
 	case "version":
-		return print(stdout, "gossip-lbsync "+version+"\n")
+		return write(stdout, "gossip-lbsync "+version+"\n")
 	}
 	cfg, err := config.Load(opt.config)
 	if err != nil {
@@ -166,7 +166,7 @@ func parse(args []string) (string, options, error) {
 	return cmd, opt, misplaced
 }
 
-func print(w io.Writer, text string) (int, error) {
+func write(w io.Writer, text string) (int, error) {
 	if _, err := io.WriteString(w, text); err != nil {
 		return exitError, err
 	}
@@ -183,7 +183,7 @@ func run(ctx context.Context, cfg *config.Config, opt options, stderr io.Writer)
 	if opt.logFormat == "json" {
 		log = slog.New(slog.NewJSONHandler(stderr, how))
 	}
-	store, code, err := open(cfg)
+	store, code, err := openStore(cfg)
 	if err != nil {
 		return code, err
 	}
@@ -203,7 +203,7 @@ func run(ctx context.Context, cfg *config.Config, opt options, stderr io.Writer)
 }
 
 func once(ctx context.Context, cfg *config.Config, opt options, stdout, stderr io.Writer) (int, error) {
-	store, code, err := open(cfg)
+	store, code, err := openStore(cfg)
 	if err != nil {
 		return code, err
 	}
@@ -215,7 +215,7 @@ func once(ctx context.Context, cfg *config.Config, opt options, stdout, stderr i
 	if err != nil {
 		return exitError, err
 	}
-	if _, err := print(stdout, text(report, false)); err != nil {
+	if _, err := write(stdout, text(report, false)); err != nil {
 		return exitError, err
 	}
 	switch {
@@ -241,7 +241,7 @@ func diff(ctx context.Context, cfg *config.Config, opt options, stdout io.Writer
 			return exitError, err
 		}
 	}
-	if _, err := print(stdout, out); err != nil {
+	if _, err := write(stdout, out); err != nil {
 		return exitError, err
 	}
 	if report.Err() != nil {
@@ -272,8 +272,8 @@ func pass(ctx context.Context, cfg *config.Config, opt options, store *record.St
 	return do(ctx, loop)
 }
 
-// open takes the state folder; the code is for the case that it cannot.
-func open(cfg *config.Config) (*record.Store, int, error) {
+// openStore takes the state folder; the code is for the case that it cannot.
+func openStore(cfg *config.Config) (*record.Store, int, error) {
 	store, err := record.Open(cfg.StateDir)
 	if errors.Is(err, record.ErrLocked) {
 		return nil, exitLocked, err
@@ -324,5 +324,5 @@ func check(ctx context.Context, cfg *config.Config, stdout io.Writer) (int, erro
 	if err := errors.Join(errs...); err != nil {
 		return exitError, err
 	}
-	return print(stdout, fmt.Sprintf("%s is good: %d services, %d targets\n", cfg.File, len(cfg.Services), len(cfg.Targets)))
+	return write(stdout, fmt.Sprintf("%s is good: %d services, %d targets\n", cfg.File, len(cfg.Services), len(cfg.Targets)))
 }

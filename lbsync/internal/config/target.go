@@ -43,7 +43,7 @@ func (d *decoder) target(blk *hcl.Block, cfg *Config) Target {
 	}
 	for _, bb := range all {
 		be := d.backend(bb, t.Kind)
-		if !slices.ContainsFunc(cfg.Services, func(s Service) bool { return s.Name == be.Service }) {
+		if be.Service != "" && !slices.ContainsFunc(cfg.Services, func(s Service) bool { return s.Name == be.Service }) {
 			d.fault(bb.DefRange, "%s %q: there is no service %q", bb.Type, be.Name, be.Service)
 		}
 		if slices.ContainsFunc(t.Backends, func(o Backend) bool { return o.Name == be.Name }) {

@@ -132,33 +132,36 @@ func (s *service) step(at time.Time, view View, now bool) (Status, time.Time) {
 		return st, view.Until
 	}
 	st.Held = verdict.Held
-	var again time.Time
-	if len(st.Held) > 0 {
-		again = view.Until
-		if ends := s.window.Ends(); ends.After(at) {
-			again = earlier(again, ends)
-		}
-	}
-
 	next := compose(s.current, want.Service, verdict.Apply)
 	st.Added, st.Updated, st.Removed = difference(s.current, next, want)
 	if s.known && next.Equal(s.current) {
 		s.gate.Reset()
-		return st, again
+		return st, s.reconsider(at, view, st)
 	}
 	if s.known && !now {
 		due, _ := s.gate.Due(at, debounce.Waits(s.cfg.Wait), pending(next, st))
 		if at.Before(due) {
 			st.Added, st.Updated, st.Removed = nil, nil, nil
 			st.Pending = true
-			return st, earlier(again, due)
+			return st, earlier(s.reconsider(at, view, st), due)
 		}
 	}
 	s.gate.Reset()
 	s.window.Spend(at, len(ready), verdict.Failed)
 	s.current, s.known = next, true
 	st.Service, st.Known, st.Changed = next, true, true
-	return st, again
+	return st, s.reconsider(at, view, st)
+}
+
+// reconsider returns when what is held may be allowed without the members changing; zero means never.
+func (s *service) reconsider(at time.Time, view View, st Status) time.Time {
+	if len(st.Held) == 0 {
+		return time.Time{}
+	}
+	if ends := s.window.Ends(); ends.After(at) {
+		return earlier(view.Until, ends)
+	}
+	return view.Until
 }
 
 // compose makes the set in which exactly apply take traffic: as wanted, or as they were if they are held.

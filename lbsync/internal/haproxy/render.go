@@ -75,7 +75,7 @@ func IDs(servers []desired.Server) map[string]uint32 {
 }
 
 // DefaultCheck is the argument vector that checks a candidate as part of the main configuration. HAProxy
-// reads the files as if they were one.
+// reads the files as if they were one. Not with -q, which would hide the reasons, too.
 func DefaultCheck(main string) []string {
-	return []string{"haproxy", "-c", "-q", "-f", main, "-f", config.CandidateArg}
+	return []string{"haproxy", "-c", "-f", main, "-f", config.CandidateArg}
 }

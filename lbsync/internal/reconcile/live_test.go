@@ -1,0 +1,367 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
+	"github.com/seed-645ce708/gossip/lbsync/internal/target"
+)
+
+// fakeSource is an agent's view that a test sets by hand.
+type fakeSource struct {
+	mu      sync.Mutex
+	view    client.View
+	changed chan struct{}
+}
+
+func newSource() *fakeSource { return &fakeSource{changed: make(chan struct{})} }
+
+func (s *fakeSource) Watch() (client.View, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view, s.changed
+}
+
+func (s *fakeSource) set(change func(v *client.View)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.view)
+	s.view.Rev++
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// members makes the source show these, on a connection that is an hour old.
+func (s *fakeSource) members(members ...api.Member) {
+	s.set(func(v *client.View) {
+		v.Members, v.Connected, v.Since = members, true, time.Now().Add(-time.Hour)
+	})
+}
+
+func member(name, addr, status string) api.Member {
+	host, port, _ := net.SplitHostPort(addr)
+	return api.Member{Name: name, Addr: net.ParseIP(host), Status: status, Tags: map[string]string{"role": "web", "port": port}}
+}
+
+// startLoop runs a loop for the configuration, whose text may use the folder of the balancer, and ends it with
+// the test.
+func startLoop(t *testing.T, src reconcile.Source, dir, text string) *config.Config {
+	t.Helper()
+	path := lbtest.Write(t, dir, "lbsync.hcl", text)
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := record.Open(cfg.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var targets []reconcile.Target
+	for _, tc := range cfg.Targets {
+		driver, err := target.NewDriver(tc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, target.New(tc, driver, store))
+	}
+	loop, err := reconcile.New(cfg, src, store, targets, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { loop.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cfg
+}
+
+const head = `
+state_dir = "state"
+source "gossip" { settle = "0s" }
+service "web" {
+  endpoint { allow_loopback = true }
+  wait {
+    add   = "50ms"
+    leave = "20ms"
+    fail  = "50ms"
+  }
+  guard { max_removal = "100%" }
+}
+`
+
+const haproxyTarget = `
+target "haproxy" "edge" {
+  config = "haproxy.cfg"
+  file {
+    dest  = "web.cfg"
+    adopt = true
+  }
+  reload {
+    master       = "master.sock"
+    min_interval = "100ms"
+  }
+  backend "web" {
+    service = "web"
+    options = "check inter 100ms rise 1 fall 2"
+  }
+}
+`
+
+const nginxTarget = `
+target "nginx" "www" {
+  config = "nginx.conf"
+  file {
+    dest  = "web.conf"
+    adopt = true
+  }
+  reload {
+    pid_file     = "pid"
+    min_interval = "100ms"
+  }
+  upstream "web" {
+    service = "web"
+    options = "max_fails=1 fail_timeout=1s"
+  }
+}
+`
+
+// lines returns how many server lines the file has.
+func lines(path string) int {
+	data, _ := os.ReadFile(path) // none in a file that cannot be read
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		if strings.HasPrefix(line, "    server ") {
+			n++
+		}
+	}
+	return n
+}
+
+// loaded tells whether the state folder says that the file is loaded as it is.
+func loaded(t *testing.T, cfg *config.Config, servers int) error {
+	t.Helper()
+	tc := cfg.Targets[0]
+	if n := lines(tc.File.Dest); n != servers {
+		return fmt.Errorf("%d servers in the file, want %d", n, servers)
+	}
+	driver, err := target.NewDriver(tc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := record.Peek(cfg.StateDir)
+	set, _, err := store.Service("web")
+	if err != nil {
+		return err
+	}
+	p, err := target.New(tc, driver, store).Plan(map[string]desired.Service{"web": set})
+	if err != nil {
+		return err
+	}
+	if p.Write || p.Reload {
+		return fmt.Errorf("not in step: write %t, reload %t", p.Write, p.Reload)
+	}
+	return nil
+}
+
+// TestHAProxyUnderLoad: members join and leave a real HAProxy under load, through reloads; not one request
+// is lost.
+func TestHAProxyUnderLoad(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	webs := map[string]*httptest.Server{}
+	for _, name := range []string{"a", "b", "c"} {
+		webs[name] = lbtest.Web(t, name)
+	}
+	at := func(name, status string) api.Member { return member(name, webs[name].Listener.Addr().String(), status) }
+	src := newSource()
+	cfg := startLoop(t, src, b.Dir, head+haproxyTarget)
+	src.members(at("a", "alive"), at("b", "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+	lbtest.Eventually(t, func() error { _, err := b.Get(); return err })
+
+	load := lbtest.StartLoad(t, b.Addr)
+	for range 3 {
+		src.members(at("a", "alive"), at("b", "alive"), at("c", "alive"))
+		lbtest.Eventually(t, func() error { return loaded(t, cfg, 3) })
+		enough(t, load, 200)
+		src.members(at("a", "alive"), at("b", "leaving"), at("c", "alive"))
+		lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+		enough(t, load, 200)
+	}
+	webs["b"].Close() // gracefully: what runs is finished
+	enough(t, load, 200)
+	err := load.Stop()
+	t.Logf("%d requests, %d failed", load.OK.Load(), load.Failed.Load())
+	if load.Failed.Load() > 0 {
+		t.Errorf("%d of %d requests failed, the first with: %v", load.Failed.Load(), load.OK.Load()+load.Failed.Load(), err)
+	}
+}
+
+// enough waits until n more requests were answered.
+func enough(t *testing.T, load *lbtest.Load, n int64) {
+	t.Helper()
+	want := load.OK.Load() + n
+	lbtest.Eventually(t, func() error {
+		if got := load.OK.Load(); got < want {
+			return fmt.Errorf("%d requests, want %d", got, want)
+		}
+		return nil
+	})
+}
+
+// TestHAProxyMemberDies: its own health check ends the traffic; the server goes when gossip says failed.
+func TestHAProxyMemberDies(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	one, two := lbtest.Web(t, "a"), lbtest.Web(t, "b")
+	a, bb := one.Listener.Addr().String(), two.Listener.Addr().String()
+	src := newSource()
+	cfg := startLoop(t, src, b.Dir, head+haproxyTarget)
+	src.members(member("a", a, "alive"), member("b", bb, "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+
+	two.Close() // and the agent has not noticed
+	lbtest.Eventually(t, func() error {
+		for range 10 {
+			if got, err := b.Get(); err != nil || got != "a" {
+				return fmt.Errorf("got %q, %v", got, err)
+			}
+		}
+		return nil
+	})
+	if err := loaded(t, cfg, 2); err != nil {
+		t.Error(err)
+	}
+	src.members(member("a", a, "alive"), member("b", bb, "failed"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+
+	// Gossip says that the last one failed, too: it stays until there is another.
+	src.members(member("a", a, "failed"))
+	src.members(member("c", "127.0.0.1:1", "alive"), member("a", a, "failed"))
+	lbtest.Eventually(t, func() error {
+		if text := readFile(t, b.Dest); !strings.Contains(text, "server c 127.0.0.1:1 ") || strings.Contains(text, "server a ") {
+			return errors.New(text)
+		}
+		return nil
+	})
+}
+
+// TestBadReload: a configuration that the checks pass but HAProxy cannot load leaves the old file, the old
+// worker, and a reload that is tried again.
+func TestBadReload(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	one, two := lbtest.Web(t, "a"), lbtest.Web(t, "b")
+	src := newSource()
+	// The check is fooled by a main file of its own; the master reads the real one.
+	lbtest.Write(t, b.Dir, "good.cfg", readFile(t, b.Main))
+	cfg := startLoop(t, src, b.Dir, head+strings.ReplaceAll(haproxyTarget, `"haproxy.cfg"`, `"good.cfg"`))
+	src.members(member("a", one.Listener.Addr().String(), "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+	before := readFile(t, b.Dest)
+
+	good := readFile(t, b.Main)
+	lbtest.Write(t, b.Dir, "haproxy.cfg", good+"nonsense\n")
+	src.members(member("a", one.Listener.Addr().String(), "alive"), member("b", two.Listener.Addr().String(), "alive"))
+	store := record.Peek(cfg.StateDir)
+	lbtest.Eventually(t, func() error { // what is loaded is in doubt, and the old file is back
+		if rec, err := store.Target("haproxy/edge"); err != nil || rec.Loaded != "" {
+			return fmt.Errorf("%+v, %v", rec, err)
+		}
+		if got := readFile(t, b.Dest); got != before {
+			return fmt.Errorf("the file is now\n%s", got)
+		}
+		return nil
+	})
+	if got, err := b.Get(); err != nil || got != "a" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	lbtest.Write(t, b.Dir, "haproxy.cfg", good)
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestBalancerStartsLater: the file is kept right before there is a balancer.
+func TestBalancerStartsLater(t *testing.T) {
+	t.Parallel()
+	lbtest.Program(t, "haproxy")
+	dir := t.TempDir()
+	lbtest.Write(t, dir, "haproxy.cfg", "defaults\n    timeout connect 1s\n    timeout client 1s\n    timeout server 1s\nfrontend f\n    bind "+lbtest.FreeAddr(t, "127.0.0.1")+"\n    default_backend web\n")
+	src := newSource()
+	startLoop(t, src, dir, head+haproxyTarget)
+	src.members(member("a", "127.0.0.1:1", "alive"))
+	lbtest.Eventually(t, func() error {
+		if n := lines(filepath.Join(dir, "web.cfg")); n != 1 {
+			return fmt.Errorf("%d servers", n)
+		}
+		return nil
+	})
+}
+
+// TestNginx: joins, leaves and refusals with a real nginx, over new connections: none is lost.
+func TestNginx(t *testing.T) {
+	t.Parallel()
+	b := lbtest.Nginx(t)
+	one, two := lbtest.Web(t, "a"), lbtest.Web(t, "b")
+	a, bb := one.Listener.Addr().String(), two.Listener.Addr().String()
+	src := newSource()
+	cfg := startLoop(t, src, b.Dir, head+nginxTarget)
+	src.members(member("a", a, "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+	for i := range 3 {
+		src.members(member("a", a, "alive"), member("b", bb, "alive"))
+		lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+		for j := range 20 {
+			if _, err := b.Get(); err != nil {
+				t.Errorf("round %d, request %d: %v", i, j, err)
+			}
+		}
+		src.members(member("a", a, "alive"), member("b", bb, "left"))
+		lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+	}
+	// What nginx as a whole refuses is put back at once.
+	before := readFile(t, b.Dest)
+	main := readFile(t, b.Main)
+	lbtest.Write(t, b.Dir, "nginx.conf", main+"nonsense;\n")
+	src.members(member("a", a, "alive"), member("b", bb, "alive"))
+	lbtest.Eventually(t, func() error {
+		rec, err := record.Peek(cfg.StateDir).Target("nginx/www")
+		if err != nil || len(rec.Written) != 2 || readFile(t, b.Dest) != before {
+			return fmt.Errorf("%+v, %v", rec, err)
+		}
+		return nil
+	})
+	lbtest.Write(t, b.Dir, "nginx.conf", main)
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+}

@@ -1,0 +1,301 @@
+package target_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
+	"github.com/seed-645ce708/gossip/lbsync/internal/target"
+)
+
+// driver is a balancer that does as it is told and notes what it was asked.
+type driver struct {
+	dest     string
+	text     string // what Render returns
+	render   error
+	check    error
+	whole    error
+	reload   error
+	silent   bool     // there is nothing to reload
+	log      []string // with what the file held at the time
+	loadedAs string
+}
+
+func (d *driver) note(what string) {
+	data, err := os.ReadFile(d.dest)
+	if err != nil {
+		data = []byte("-")
+	}
+	d.log = append(d.log, what+":"+string(data))
+}
+
+func (d *driver) Render(map[string]desired.Service) ([]byte, error) { return []byte(d.text), d.render }
+
+func (d *driver) Check(_ context.Context, path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil || string(data) != d.text {
+		return fmt.Errorf("the candidate is %q, %v", data, err)
+	}
+	d.note("check")
+	return d.check
+}
+
+func (d *driver) CheckInstalled(context.Context) error { d.note("whole"); return d.whole }
+
+func (d *driver) Reloads() bool { return !d.silent }
+
+func (d *driver) Reload(context.Context) error {
+	d.note("reload")
+	if d.reload == nil {
+		d.loadedAs = d.text
+	}
+	return d.reload
+}
+
+type fixture struct {
+	*target.Target
+	driver *driver
+	store  *record.Store
+	dest   string
+}
+
+func newFixture(t *testing.T, change func(*config.Target)) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	store, err := record.Open(filepath.Join(dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
+	cfg := config.Target{Kind: "haproxy", Name: "edge", File: config.File{Dest: filepath.Join(dir, "f")}}
+	if change != nil {
+		change(&cfg)
+	}
+	d := &driver{dest: cfg.File.Dest, text: "one"}
+	return &fixture{Target: target.New(cfg, d, store), driver: d, store: store, dest: cfg.File.Dest}
+}
+
+// apply makes a pass and checks what the driver saw and what the file holds after.
+func (f *fixture) apply(t *testing.T, log, file string, stage target.Stage) (target.Result, error) {
+	t.Helper()
+	f.driver.log = nil
+	res, err := f.Apply(context.Background(), nil, true)
+	if got := strings.Join(f.driver.log, " "); got != log {
+		t.Errorf("driver saw %q, want %q", got, log)
+	}
+	data, readErr := os.ReadFile(f.dest)
+	if readErr != nil {
+		data = []byte("-")
+	}
+	if string(data) != file {
+		t.Errorf("file holds %q, want %q", data, file)
+	}
+	var failure *target.Error
+	got := target.Stage("")
+	if errors.As(err, &failure) {
+		got = failure.Stage
+	}
+	if got != stage || (err != nil) != (stage != "") {
+		t.Errorf("error %v, want one of stage %q", err, stage)
+	}
+	entries, dirErr := os.ReadDir(filepath.Dir(f.dest))
+	if dirErr != nil || len(entries) > 2 {
+		t.Errorf("something was left behind: %v, %v", entries, dirErr)
+	}
+	return res, err
+}
+
+func TestApply(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	res, _ := f.apply(t, "check:- whole:one reload:one", "one", "")
+	if !res.Wrote || !res.Reloaded {
+		t.Errorf("got %+v", res)
+	}
+	res, _ = f.apply(t, "", "one", "") // nothing to do
+	if res.Wrote || res.Reloaded {
+		t.Errorf("got %+v", res)
+	}
+	f.driver.text = "two"
+	f.apply(t, "check:one whole:two reload:two", "two", "")
+}
+
+func TestFailuresKeepWhatWorked(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for name, tt := range map[string]struct {
+		fail  func(*driver)
+		log   string
+		stage target.Stage
+	}{
+		"render": {func(d *driver) { d.render = boom }, "", target.StageRender},
+		"check":  {func(d *driver) { d.check = boom }, "check:one", target.StageCheck},
+		"whole":  {func(d *driver) { d.whole = boom }, "check:one whole:two", target.StageCheck},
+		"reload": {func(d *driver) { d.reload = boom }, "check:one whole:two reload:two", target.StageReload},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			f.apply(t, "check:- whole:one reload:one", "one", "")
+			f.driver.text = "two"
+			tt.fail(f.driver)
+			for range 2 { // and again: it is never forgotten
+				if _, err := f.apply(t, tt.log, "one", tt.stage); !errors.Is(err, boom) {
+					t.Errorf("the cause is lost: %v", err)
+				}
+			}
+			*f.driver = driver{dest: f.dest, text: "two"}
+			f.apply(t, "check:one whole:two reload:two", "two", "")
+			if f.driver.loadedAs != "two" {
+				t.Error("not loaded")
+			}
+		})
+	}
+}
+
+// TestFirstFileRefused: without an old file there is nothing to put back but its absence.
+func TestFirstFileRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.driver.whole = errors.New("boom")
+	f.apply(t, "check:- whole:one", "-", target.StageCheck)
+}
+
+// TestDoubtfulReload: after a reload that failed, going back to the old content reloads as well, for the
+// balancer may have loaded the new one after all.
+func TestDoubtfulReload(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.apply(t, "check:- whole:one reload:one", "one", "")
+	f.driver.text, f.driver.reload = "two", errors.New("boom")
+	f.apply(t, "check:one whole:two reload:two", "one", target.StageReload)
+	f.driver.text, f.driver.reload = "one", nil
+	f.apply(t, "reload:one", "one", "")
+}
+
+// TestNobodyToReload: the checked file stays for when the balancer starts, and is not taken for loaded.
+func TestNobodyToReload(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.driver.reload = fmt.Errorf("%w: no socket", reload.ErrNotRunning)
+	f.apply(t, "check:- whole:one reload:one", "one", target.StageReload)
+	f.apply(t, "reload:one", "one", target.StageReload)
+	f.driver.reload = nil
+	f.apply(t, "reload:one", "one", "")
+}
+
+// TestDiedBeforeReload: the process ended between rename and reload; the next one takes it up.
+func TestDiedBeforeReload(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	if err := f.store.SaveTarget(f.ID(), record.Target{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.dest, []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.apply(t, "reload:one", "one", "")
+}
+
+func TestWithoutReload(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	res, err := f.Apply(context.Background(), nil, false)
+	if err != nil || !res.Wrote || res.Reloaded {
+		t.Errorf("got %+v, %v", res, err)
+	}
+	if p, err := f.Plan(nil); err != nil || p.Write || !p.Reload {
+		t.Errorf("plan %+v, %v", p, err)
+	}
+	f.apply(t, "reload:one", "one", "")
+
+	silent := newFixture(t, nil)
+	silent.driver.silent = true
+	silent.apply(t, "check:- whole:one", "one", "")
+	silent.apply(t, "", "one", "")
+}
+
+// TestForeignFile: what something else wrote is not replaced unasked; what we wrote is healed.
+func TestForeignFile(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		found string
+		adopt bool
+		log   string
+		file  string
+		stage target.Stage
+	}{
+		"foreign":        {"theirs", false, "", "theirs", target.StageWrite},
+		"foreign, adopt": {"theirs", true, "check:theirs whole:one reload:one", "one", ""},
+		"empty":          {"", false, "check: whole:one reload:one", "one", ""},
+		"marked as ours": {"# by gossip-lbsync\nold", false, "check:# by gossip-lbsync\nold whole:one reload:one", "one", ""},
+		"mark too late":  {"x\n# by gossip-lbsync", false, "", "x\n# by gossip-lbsync", target.StageWrite},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, func(c *config.Target) { c.File.Adopt = tt.adopt })
+			if err := os.WriteFile(f.dest, []byte(tt.found), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if un, err := f.Unrecorded(); err != nil || un != (tt.found != "") {
+				t.Errorf("unrecorded: %t, %v", un, err)
+			}
+			f.apply(t, tt.log, tt.file, tt.stage)
+		})
+	}
+	f := newFixture(t, nil)
+	f.apply(t, "check:- whole:one reload:one", "one", "")
+	if un, err := f.Unrecorded(); un || err != nil {
+		t.Errorf("unrecorded: %t, %v", un, err)
+	}
+	if err := os.WriteFile(f.dest, []byte("edited by hand"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.apply(t, "", "edited by hand", target.StageWrite)
+}
+
+// TestEndOfProcess: once the file is in place the reload still happens, or else the two would disagree.
+func TestEndOfProcess(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := f.Apply(ctx, nil, true); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(f.dest); err == nil {
+		t.Error("a pass began although the process ends")
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "t")
+	if err := os.WriteFile(path, []byte(`{{range .Backends}}{{.Name}}:{{range ready (service $.Services .Service)}} {{.Name}}={{.HostPort}}{{end}}{{end}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Target{Kind: "nginx", Name: "n", File: config.File{Template: path}, Backends: []config.Backend{{Name: "b", Service: "web"}}}
+	d, err := target.NewDriver(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Render(map[string]desired.Service{"web": {Name: "web", Servers: []desired.Server{
+		{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80}, {Name: "d", Drain: true}}}})
+	if err != nil || string(got) != "b: a=[fd00::1]:80\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	cfg.File.Template = filepath.Join(dir, "none")
+	if _, err := target.NewDriver(cfg); err == nil || !strings.Contains(err.Error(), "nginx/n") {
+		t.Errorf("got %v", err)
+	}
+}
