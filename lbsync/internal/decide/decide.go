@@ -88,6 +88,17 @@ func New(services []config.Service, initial map[string]Initial) *Decider {
 	return d
 }
 
+// Known returns the sets that are decided.
+func (d *Decider) Known() []desired.Service {
+	var sets []desired.Service
+	for _, s := range d.services {
+		if s.known {
+			sets = append(sets, s.current)
+		}
+	}
+	return sets
+}
+
 // Step looks at the view and carries out what is due; now makes everything due that is allowed. It returns
 // the status of every service, in the order of the configuration, and when to look again although nothing
 // changed; zero means never.

@@ -51,7 +51,7 @@ func (s *fakeSource) set(change func(v *client.View)) {
 // members makes the source show these, on a connection that is an hour old.
 func (s *fakeSource) members(members ...api.Member) {
 	s.set(func(v *client.View) {
-		v.Members, v.Connected, v.Since = members, true, time.Now().Add(-time.Hour)
+		v.Members, v.Connected, v.Since, v.Updated = members, true, time.Now().Add(-time.Hour), time.Now()
 	})
 }
 

@@ -85,11 +85,18 @@ func (l *Loop) Run(ctx context.Context) {
 		workers.Go(func() { l.follow(ctx, t, sets) })
 	}
 
+	for _, set := range l.decider.Known() { // a pass that was cut short is taken up although no agent answers
+		sets.put(set)
+	}
 	var told teller
 	for {
 		view, changed := l.source.Watch()
 		now := time.Now()
-		statuses, again := l.decider.Step(now, l.trust(view, now), false)
+		var statuses []decide.Status
+		var again time.Time
+		if !view.Updated.IsZero() { // before the first list there is nothing to decide on
+			statuses, again = l.decider.Step(now, l.trust(view, now), false)
+		}
 		for _, st := range statuses {
 			told.status(l.log, st)
 			if st.Known {
