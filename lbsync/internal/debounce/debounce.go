@@ -33,7 +33,7 @@ type Gate struct {
 // and returns when to act. False means that nothing is pending. A moment in the past means now; the caller
 // that acts calls Reset.
 func (g *Gate) Due(now time.Time, w Waits, pending [3]string) (time.Time, bool) {
-	min := [kinds]time.Duration{Add: w.Add, Leave: w.Leave, Fail: w.Fail}
+	waits := [kinds]time.Duration{Add: w.Add, Leave: w.Leave, Fail: w.Fail}
 	var due time.Time
 	for k, text := range pending {
 		if text == "" {
@@ -46,7 +46,7 @@ func (g *Gate) Due(now time.Time, w Waits, pending [3]string) (time.Time, bool) 
 		if text != g.pending[k] {
 			g.pending[k], g.last[k] = text, now
 		}
-		if at := g.last[k].Add(min[k]); due.IsZero() || at.Before(due) {
+		if at := g.last[k].Add(waits[k]); due.IsZero() || at.Before(due) {
 			due = at
 		}
 	}

@@ -153,7 +153,7 @@ func TestReload(t *testing.T) {
 		}
 		lbtest.Eventually(t, func() error { // an accept queue of the old worker may still hold a connection
 			if got, err := b.Get(); err != nil || got != name {
-				return fmt.Errorf("got %q, %v", got, err)
+				return errors.Join(fmt.Errorf("got %q", got), err)
 			}
 			return nil
 		})

@@ -5,6 +5,7 @@ package lbtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -213,7 +214,7 @@ func (b *Balancer) up(t testing.TB) {
 			return err
 		}
 		if data, err := os.ReadFile(b.PIDFile); err != nil || len(data) == 0 {
-			return fmt.Errorf("no process id yet: %v", err)
+			return errors.Join(errors.New("no process id yet"), err)
 		}
 		if err := conn.Close(); err != nil || b.Socket == "" {
 			return err
@@ -231,7 +232,7 @@ func (b *Balancer) up(t testing.TB) {
 			return err
 		}
 		if reply, err := io.ReadAll(conn); err != nil || len(reply) == 0 {
-			return fmt.Errorf("the master is silent: %v", err)
+			return errors.Join(errors.New("the master is silent"), err)
 		}
 		return nil
 	})

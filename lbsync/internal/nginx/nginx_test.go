@@ -90,7 +90,7 @@ func TestReload(t *testing.T) {
 	}
 	lbtest.Eventually(t, func() error {
 		if got, err := b.Get(); err != nil || got != "one" {
-			return fmt.Errorf("got %q, %v", got, err)
+			return errors.Join(fmt.Errorf("got %q", got), err)
 		}
 		return nil
 	})

@@ -247,7 +247,7 @@ func TestHAProxyMemberDies(t *testing.T) {
 	lbtest.Eventually(t, func() error {
 		for range 10 {
 			if got, err := b.Get(); err != nil || got != "a" {
-				return fmt.Errorf("got %q, %v", got, err)
+				return errors.Join(fmt.Errorf("got %q", got), err)
 			}
 		}
 		return nil
@@ -289,7 +289,7 @@ func TestBadReload(t *testing.T) {
 	store := record.Peek(cfg.StateDir)
 	lbtest.Eventually(t, func() error { // what is loaded is in doubt, and the old file is back
 		if rec, err := store.Target("haproxy/edge"); err != nil || rec.Loaded != "" {
-			return fmt.Errorf("%+v, %v", rec, err)
+			return errors.Join(fmt.Errorf("recorded is %+v", rec), err)
 		}
 		if got := readFile(t, b.Dest); got != before {
 			return fmt.Errorf("the file is now\n%s", got)
@@ -358,7 +358,7 @@ func TestNginx(t *testing.T) {
 	lbtest.Eventually(t, func() error {
 		rec, err := record.Peek(cfg.StateDir).Target("nginx/www")
 		if err != nil || len(rec.Written) != 2 || readFile(t, b.Dest) != before {
-			return fmt.Errorf("%+v, %v", rec, err)
+			return errors.Join(fmt.Errorf("recorded is %+v", rec), err)
 		}
 		return nil
 	})

@@ -43,7 +43,7 @@ func (d *driver) Render(map[string]desired.Service) ([]byte, error) { return []b
 func (d *driver) Check(_ context.Context, path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil || string(data) != d.text {
-		return fmt.Errorf("the candidate is %q, %v", data, err)
+		return errors.Join(fmt.Errorf("the candidate is %q", data), err)
 	}
 	d.note("check")
 	return d.check
@@ -63,6 +63,8 @@ func (d *driver) Reload(context.Context) error {
 
 type fixture struct {
 	*target.Target
+	res    target.Result // of the last pass
+	err    error
 	driver *driver
 	store  *record.Store
 	dest   string
@@ -85,10 +87,11 @@ func newFixture(t *testing.T, change func(*config.Target)) *fixture {
 }
 
 // apply makes a pass and checks what the driver saw and what the file holds after.
-func (f *fixture) apply(t *testing.T, log, file string, stage target.Stage) (target.Result, error) {
+func (f *fixture) apply(t *testing.T, log, file string, stage target.Stage) {
 	t.Helper()
 	f.driver.log = nil
-	res, err := f.Apply(context.Background(), nil, true)
+	f.res, f.err = f.Apply(context.Background(), nil, true)
+	err := f.err
 	if got := strings.Join(f.driver.log, " "); got != log {
 		t.Errorf("driver saw %q, want %q", got, log)
 	}
@@ -111,19 +114,18 @@ func (f *fixture) apply(t *testing.T, log, file string, stage target.Stage) (tar
 	if dirErr != nil || len(entries) > 2 {
 		t.Errorf("something was left behind: %v, %v", entries, dirErr)
 	}
-	return res, err
 }
 
 func TestApply(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
-	res, _ := f.apply(t, "check:- whole:one reload:one", "one", "")
-	if !res.Wrote || !res.Reloaded {
-		t.Errorf("got %+v", res)
+	f.apply(t, "check:- whole:one reload:one", "one", "")
+	if !f.res.Wrote || !f.res.Reloaded {
+		t.Errorf("got %+v", f.res)
 	}
-	res, _ = f.apply(t, "", "one", "") // nothing to do
-	if res.Wrote || res.Reloaded {
-		t.Errorf("got %+v", res)
+	f.apply(t, "", "one", "") // nothing to do
+	if f.res.Wrote || f.res.Reloaded {
+		t.Errorf("got %+v", f.res)
 	}
 	f.driver.text = "two"
 	f.apply(t, "check:one whole:two reload:two", "two", "")
@@ -149,8 +151,9 @@ func TestFailuresKeepWhatWorked(t *testing.T) {
 			f.driver.text = "two"
 			tt.fail(f.driver)
 			for range 2 { // and again: it is never forgotten
-				if _, err := f.apply(t, tt.log, "one", tt.stage); !errors.Is(err, boom) {
-					t.Errorf("the cause is lost: %v", err)
+				f.apply(t, tt.log, "one", tt.stage)
+				if !errors.Is(f.err, boom) {
+					t.Errorf("the cause is lost: %v", f.err)
 				}
 			}
 			*f.driver = driver{dest: f.dest, text: "two"}
