@@ -90,7 +90,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 	case "help":
 		return write(stdout, usage)
 	case "version":
-		return write(stdout, "gossip-lbsync "+version+"\n")
+		return write(stdout, "gossip-lbsync "+productVersion()+"\n")
 	}
 	cfg, err := config.Load(opt.config)
 	if err != nil {
@@ -193,7 +193,7 @@ func run(ctx context.Context, cfg *config.Config, opt options, stderr io.Writer)
 	if err != nil {
 		return exitError, err
 	}
-	log.Info("following", "agent", cfg.Source.Address, "services", len(cfg.Services), "targets", len(cfg.Targets), "version", version)
+	log.Info("following", "agent", cfg.Source.Address, "services", len(cfg.Services), "targets", len(cfg.Targets), "version", productVersion())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = watcher.Run(ctx) }) // ends with ctx only
 	loop.Run(ctx)

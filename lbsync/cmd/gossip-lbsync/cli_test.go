@@ -37,7 +37,7 @@ func TestUsage(t *testing.T) {
 		{"help", 0, "Usage: gossip-lbsync COMMAND"},
 		{"-h", 0, "Usage: gossip-lbsync COMMAND"},
 		{"run -h", 0, "-log-format"},
-		{"version", 0, "gossip-lbsync dev"},
+		{"version", 0, "gossip-lbsync v0.0.0-dev"},
 		{"", 1, "no command given; see: gossip-lbsync help"},
 		{"sync", 1, `unknown command "sync"; see: gossip-lbsync help`},
 		{"run", 1, "run needs -config FILE"},

@@ -26,6 +26,7 @@ type driver struct {
 	whole    error
 	reload   error
 	silent   bool     // there is nothing to reload
+	atWhole  func()   // called by CheckInstalled if set
 	log      []string // with what the file held at the time
 	loadedAs string
 }
@@ -49,7 +50,13 @@ func (d *driver) Check(_ context.Context, path string) error {
 	return d.check
 }
 
-func (d *driver) CheckInstalled(context.Context) error { d.note("whole"); return d.whole }
+func (d *driver) CheckInstalled(context.Context) error {
+	d.note("whole")
+	if d.atWhole != nil {
+		d.atWhole()
+	}
+	return d.whole
+}
 
 func (d *driver) Reloads() bool { return !d.silent }
 
@@ -266,7 +273,8 @@ func TestForeignFile(t *testing.T) {
 	f.apply(t, "", "edited by hand", target.StageWrite)
 }
 
-// TestEndOfProcess: once the file is in place the reload still happens, or else the two would disagree.
+// TestEndOfProcess: a pass that would begin when the process ends does not; one whose file is being put in
+// place goes on to the reload, or else file and balancer would disagree.
 func TestEndOfProcess(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
@@ -277,6 +285,13 @@ func TestEndOfProcess(t *testing.T) {
 	}
 	if _, err := os.Stat(f.dest); err == nil {
 		t.Error("a pass began although the process ends")
+	}
+
+	late, cancel := context.WithCancel(context.Background())
+	f = newFixture(t, nil)
+	f.driver.atWhole = cancel
+	if res, err := f.Apply(late, nil, true); err != nil || !res.Reloaded {
+		t.Errorf("got %+v, %v", res, err)
 	}
 }
 
