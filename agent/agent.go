@@ -178,13 +178,13 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	if err := a.startGossip(); err != nil {
 		return err
 	}
+	if err := a.startDiscovery(); err != nil {
+		return err
+	}
 	if err := a.startRPC(); err != nil {
 		return err
 	}
 	if err := a.startDNS(); err != nil {
-		return err
-	}
-	if err := a.startDiscovery(); err != nil {
 		return err
 	}
 	a.joined, err = a.startJoin(ctx)

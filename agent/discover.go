@@ -20,7 +20,6 @@ func (a *Agent) startDiscovery() error {
 			return fmt.Errorf("invalid network interface %s for mDNS: %w", name, err)
 		}
 	}
-	log := a.logs.Logger("agent.mdns")
 	d, err := mdns.Start(mdns.Config{
 		Cluster:     a.cfg.Discover,
 		Node:        a.cfg.NodeName,
@@ -29,11 +28,10 @@ func (a *Agent) startDiscovery() error {
 		DisableIPv4: a.cfg.MDNS.DisableIPv4,
 		DisableIPv6: a.cfg.MDNS.DisableIPv6,
 		Join: func(ctx context.Context, addrs []string) {
-			// Join logs what comes of it, and a member that could not be reached is found by others, too.
+			// Join logs what comes of it; a member that could not be reached looks for us, too.
 			_, _ = a.Join(ctx, addrs, a.cfg.ReplayOnJoin)
 		},
-		Log:    a.logs.Std(),
-		Failed: func(err error) { log.Error("discovery failed", "err", err) },
+		Log: a.logs.Logger("agent.mdns"),
 	})
 	if err != nil {
 		return fmt.Errorf("error starting mDNS listener: %w", err)

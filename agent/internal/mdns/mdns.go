@@ -1,30 +1,38 @@
 // Package mdns finds the members of a cluster on the local network by multicast DNS, and lets itself be found, as
 // Serf does (Serf reference 3.9): the agent is a service of the type _serf_CLUSTER._tcp, and asks for others of that
-// type every minute. What it finds it hands to its owner to join; it knows nothing else of clusters. It is the only
-// importer of hashicorp/mdns.
+// type every minute. What it finds it hands to its owner to join; it knows nothing else of clusters.
+//
+// hashicorp/mdns answers for us, so that our answers are Serf's. The questions are ours: that library fails where one
+// of IPv4 and IPv6 is missing or no route leads to the multicast group, and takes what any device on the network
+// says for an answer.
 package mdns
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/mdns"
 )
 
 const (
-	pollInterval = time.Minute     // between questions
-	queryWindow  = time.Second     // how long answers to one question are taken
-	maxAnswers   = 1024            // answers to one question that are kept; more are dropped until the next one
-	maxTried     = 16 * maxAnswers // addresses remembered as tried; beyond that nothing new is tried
+	// pollInterval is between two questions.
+	pollInterval = time.Minute
+	// queryWindow is how long answers to one question are taken.
+	queryWindow = time.Second
+	// gatherQuiet is how long nothing new must come in before what came is joined.
+	gatherQuiet = 100 * time.Millisecond
+	// minRetry is the first pause after a question that could not be asked; it doubles up to pollInterval. A network
+	// that is only just coming up is no reason to wait a minute.
+	minRetry = time.Second
+	// maxTried bounds the addresses that are remembered as tried; beyond it nothing new is tried.
+	maxTried = 16384
+	// maxWaiting bounds the answers that wait while others are joined.
+	maxWaiting = 256
 )
 
 // Config sets up a Discovery.
@@ -33,22 +41,22 @@ type Config struct {
 	Node    string         // name of this node
 	Addr    netip.AddrPort // where others reach our gossip
 	// Interface to use; nil leaves it to the system.
-	Interface                *net.Interface
-	DisableIPv4, DisableIPv6 bool // leave out one of the two
-	// Join is called with addresses that were not there before, HOST:PORT, each once. It runs on the goroutine of
-	// Run, so the next question waits for it.
+	Interface *net.Interface
+	// DisableIPv4 and DisableIPv6 leave out one of the two when asking. We answer on both.
+	DisableIPv4, DisableIPv6 bool
+	// Join is called with addresses that were not there before, HOST:PORT, each once and never our own. It runs on
+	// the goroutine of Run, so the next question waits for it.
 	Join func(ctx context.Context, addrs []string)
-	// Log takes what the library has to say about questions to us; Failed why our own could not be asked.
-	Log    *log.Logger
-	Failed func(error)
+	Log  hclog.Logger
 }
 
 // Discovery answers for this agent and looks for others.
 type Discovery struct {
 	cfg    Config
 	server *mdns.Server
-	query  func(ctx context.Context, answers chan<- *mdns.ServiceEntry) error
-	tried  map[string]bool
+	// query asks once and hands over what is found until it returns. It is an error only if nothing could be asked.
+	query func(ctx context.Context, found chan<- netip.AddrPort) error
+	tried map[netip.AddrPort]bool
 }
 
 // Start begins to answer. Run looks for others; Stop ends the answering.
@@ -56,18 +64,26 @@ func Start(cfg Config) (*Discovery, error) {
 	if cfg.DisableIPv4 && cfg.DisableIPv6 {
 		return nil, errors.New("both IPv4 and IPv6 are disabled")
 	}
-	service, err := mdns.NewMDNSService(cfg.Node, serviceType(cfg.Cluster), "", "", int(cfg.Addr.Port()),
-		[]net.IP{cfg.Addr.Addr().Unmap().AsSlice()}, []string{fmt.Sprintf("Serf '%s' cluster", cfg.Cluster)})
+	q, err := newQuestion(cfg)
+	if err != nil {
+		return nil, err
+	}
+	service, err := mdns.NewMDNSService(instance(cfg.Node), escape(serviceType(cfg.Cluster)), domain, "",
+		int(cfg.Addr.Port()), []net.IP{cfg.Addr.Addr().Unmap().AsSlice()},
+		[]string{fmt.Sprintf("Serf '%s' cluster", cfg.Cluster)})
 	if err != nil {
 		return nil, fmt.Errorf("mDNS service %s: %w", serviceType(cfg.Cluster), err)
 	}
-	server, err := mdns.NewServer(&mdns.Config{Zone: service, Iface: cfg.Interface, Logger: cfg.Log})
+	server, err := mdns.NewServer(&mdns.Config{
+		Zone:  service,
+		Iface: cfg.Interface,
+		// It complains of every question on the network that it does not understand.
+		Logger: cfg.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("mDNS on this network: %w (does the interface do multicast? name one with -mdns-iface)", err)
 	}
-	d := &Discovery{cfg: cfg, server: server, tried: map[string]bool{}}
-	d.query = d.ask
-	return d, nil
+	return &Discovery{cfg: cfg, server: server, query: q.ask, tried: map[netip.AddrPort]bool{}}, nil
 }
 
 // Stop ends the answering.
@@ -77,80 +93,69 @@ func (d *Discovery) Stop() error { return d.server.Shutdown() }
 func (d *Discovery) Run(ctx context.Context) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+	retry := minRetry
 	for {
-		if found := d.find(ctx); len(found) > 0 && ctx.Err() == nil {
-			d.cfg.Join(ctx, found)
+		var again <-chan time.Time
+		if err := d.round(ctx); err == nil {
+			retry = minRetry
+		} else if ctx.Err() == nil {
+			if retry == minRetry {
+				d.cfg.Log.Error("failed to poll for new hosts", "err", err)
+			}
+			again = time.After(retry)
+			retry = min(2*retry, pollInterval)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-again:
 		}
 	}
 }
 
-// find asks once and returns the addresses that are new, sorted.
-func (d *Discovery) find(ctx context.Context) []string {
-	answers := make(chan *mdns.ServiceEntry, maxAnswers) // the library drops what does not fit
-	if err := d.query(ctx, answers); err != nil && ctx.Err() == nil {
-		d.cfg.Failed(fmt.Errorf("mDNS question: %w", err))
+// round asks once and joins what is new, as soon as nothing more has come for a moment.
+func (d *Discovery) round(ctx context.Context) error {
+	found := make(chan netip.AddrPort, maxWaiting)
+	asked := make(chan error, 1)
+	go func() {
+		asked <- d.query(ctx, found)
+		close(found)
+	}()
+	var fresh []string
+	join := func() {
+		if len(fresh) > 0 && ctx.Err() == nil {
+			d.cfg.Join(ctx, fresh)
+		}
+		fresh = nil
 	}
-	found := map[string]bool{}
+	var quiet <-chan time.Time
 	for {
 		select {
-		case e := <-answers:
-			if addr, ok := address(e); ok && !d.tried[addr] && len(d.tried) < maxTried {
-				d.tried[addr], found[addr] = true, true
+		case addr, open := <-found:
+			if !open {
+				join()
+				return <-asked
 			}
-		default:
-			return slices.Sorted(maps.Keys(found))
+			if d.isNew(addr) {
+				fresh = append(fresh, addr.String())
+				quiet = time.After(gatherQuiet)
+			}
+		case <-quiet:
+			quiet = nil
+			join()
 		}
 	}
 }
 
-// ask asks over IPv4 and over IPv6 at the same time. Each is a question of its own, since to the library a host
-// without one of the two is a failure of both. It is an error only if nothing could be asked.
-func (d *Discovery) ask(ctx context.Context, answers chan<- *mdns.ServiceEntry) error {
-	var wg sync.WaitGroup
-	var err4, err6 error
-	if !d.cfg.DisableIPv4 {
-		wg.Go(func() { err4 = d.askOver(ctx, answers, false) })
+// isNew tells whether addr is to be tried, and notes that it was.
+func (d *Discovery) isNew(addr netip.AddrPort) bool {
+	if addr == d.cfg.Addr || d.tried[addr] || len(d.tried) >= maxTried {
+		return false
 	}
-	if !d.cfg.DisableIPv6 {
-		wg.Go(func() { err6 = d.askOver(ctx, answers, true) })
+	d.tried[addr] = true
+	if len(d.tried) == maxTried {
+		d.cfg.Log.Warn("too many addresses were found: no more are tried until a restart", "limit", maxTried)
 	}
-	wg.Wait()
-	if (d.cfg.DisableIPv4 || err4 != nil) && (d.cfg.DisableIPv6 || err6 != nil) {
-		return errors.Join(err4, err6)
-	}
-	return nil
-}
-
-func (d *Discovery) askOver(ctx context.Context, answers chan<- *mdns.ServiceEntry, v6 bool) error {
-	return mdns.QueryContext(ctx, &mdns.QueryParam{
-		Service:     serviceType(d.cfg.Cluster),
-		Timeout:     queryWindow,
-		Interface:   d.cfg.Interface,
-		Entries:     answers,
-		DisableIPv4: v6,
-		DisableIPv6: !v6,
-		// What matters comes back as an error; all else is one line a minute about the family left out.
-		Logger: log.New(io.Discard, "", 0),
-	})
-}
-
-func serviceType(cluster string) string { return "_serf_" + cluster + "._tcp" }
-
-// address returns where an answer says that gossip is to be found, IPv4 if it says both.
-func address(e *mdns.ServiceEntry) (string, bool) {
-	ip, ok := netip.AddrFromSlice(e.AddrV4)
-	if !ok && e.AddrV6IPAddr != nil {
-		if ip, ok = netip.AddrFromSlice(e.AddrV6IPAddr.IP); ok && ip.IsLinkLocalUnicast() {
-			ip = ip.WithZone(e.AddrV6IPAddr.Zone)
-		}
-	}
-	if !ok || e.Port < 1 || e.Port > 65535 {
-		return "", false
-	}
-	return netip.AddrPortFrom(ip.Unmap(), uint16(e.Port)).String(), true
+	return true
 }
