@@ -134,6 +134,7 @@ func TestEverySetting(t *testing.T) {
 				"json, odd case":  write(t, "c.json", strings.Replace(json, key, strings.ToUpper(key), 1)),
 				"json, then text": write(t, "c.json", json+"\ntrailing rubbish"),
 				"hcl":             write(t, "c.hcl", hcl),
+				"hcl, odd case":   write(t, "c.hcl", strings.ToUpper(key[:1])+hcl[1:]),
 			} {
 				got := Default()
 				err := Load(&got, file)
@@ -209,6 +210,32 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
+// TestHCL checks what the language offers beyond what each setting needs.
+func TestHCL(t *testing.T) {
+	t.Parallel()
+	got, want := Default(), Default()
+	err := Load(&got, write(t, "c.hcl", `
+		/* a comment
+		   of two lines */ node_name = "a\"\u00e9\n" // and a
+		# third
+		tags { "web 1" = "ü", b = "" c = "1" }
+		event_handlers = [
+			"echo $HOME ${HOME} $${X:-"y\n"} >> x", # all for the shell
+			"b",
+		]
+		protocol = -0.4e1, bind = ""`))
+	want.NodeName, want.Protocol = "a\"é\n", -4
+	want.Tags = map[string]string{"web 1": "ü", "b": "", "c": "1"}
+	want.EventHandlers = []string{`echo $HOME ${HOME} $${X:-"y\n"} >> x`, "b"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+	windows := Default()
+	if err := Load(&windows, write(t, "w.hcl", "# x\r\nprotocol = 3\r\nmdns {\r\n}\r\n")); err != nil || windows.Protocol != 3 {
+		t.Errorf("line ends of Windows: %d, %v", windows.Protocol, err)
+	}
+}
+
 func TestFileErrors(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ file, content, want string }{
@@ -233,10 +260,27 @@ func TestFileErrors(t *testing.T) {
 		"syntax":               {"c.json", "{\n\"bind\" \"a\"}", "line 2: expected colon after object key"},
 		"hcl unknown key":      {"c.hcl", "\nbogus = 1", "line 2: invalid keys: bogus (no such setting)"},
 		"hcl number for text":  {"c.hcl", "node_name = 5", "line 1: 'node_name' expected a string, got a number"},
-		"hcl variable":         {"c.hcl", "\n\nnode_name = foo", "line 3: Variables not allowed: Variables may not be used here."},
-		"hcl syntax":           {"c.hcl", "node_name 5", "line 1: Argument or block definition required: "},
-		"hcl label":            {"c.hcl", "tags \"x\" {\n}", "line 1: 'tags' takes no labels"},
-		"hcl nested":           {"c.hcl", "tags {\nx {\n}\n}", "line 2: 'x' is a block within 'tags', but can only be a value"},
+		"hcl without quotes":   {"c.hcl", "\n\nrpc_auth = hunter2", "line 3: expected a value, got a word without quotes"},
+		"hcl without equals":   {"c.hcl", "rpc_auth \"hunter2\"", "line 1: expected '=' or '{' after the key \"rpc_auth\", got a string"},
+		"hcl no value":         {"c.hcl", "# x\nbind = # y\n", "line 3: expected a value, got the end of the file"},
+		"hcl label":            {"c.hcl", "tags \"x\" {\n}", "line 1: expected '=' or '{' after the key \"tags\", got a string"},
+		"hcl number as key":    {"c.hcl", "1 = 1", "line 1: expected a key, got a number"},
+		"hcl nested":           {"c.hcl", "tags {\nx {\n}\n}", "line 1: 'tags[x]' expected a string, got an object"},
+		"hcl twice":            {"c.hcl", "bind = \"a\"\nBind = \"b\"", "line 2: 'Bind' is given twice"},
+		"hcl tag twice":        {"c.hcl", "tags {\na = \"1\"\n\"a\" = \"2\"\n}", "line 3: \"a\" is given twice"},
+		"hcl octal":            {"c.hcl", "protocol = 010", "line 1: a number is written differently here"},
+		"hcl huge number":      {"c.hcl", "protocol = 1e999", "line 1: a number is written differently here or is too large"},
+		"hcl heredoc":          {"c.hcl", "bind = <<E\na\nE\n", "line 1: expected a value, got a heredoc (write a string in quotes)"},
+		"hcl open object":      {"c.hcl", "tags {\n\"a\" = \"b\"\n", "line 3: expected a key, got the end of the file"},
+		"hcl open list":        {"c.hcl", "start_join = [\"a\"", "line 1: expected ',' or ']' in a list, got the end of the file"},
+		"hcl no comma":         {"c.hcl", "start_join = [\"a\" \"b\"]", "line 1: expected ',' or ']' in a list, got a string"},
+		"hcl open string":      {"c.hcl", "\nbind = \"a\nrole = \"b\"", "line 2: literal not terminated"},
+		"hcl escape":           {"c.hcl", `bind = "\q"`, "line 1: illegal char escape"},
+		"hcl late escape":      {"c.hcl", `bind = "\U00110000"`, "line 1: a string has an escape that HCL does not know"},
+		"hcl character":        {"c.hcl", "bind = 'a'", "line 1: illegal char"},
+		"hcl no text":          {"c.hcl", "bind = \"\xff\"", "line 1: illegal UTF-8 encoding"},
+		"hcl open comment":     {"c.hcl", "/* x", "line 1: comment not terminated"},
+		"hcl depth":            {"c.hcl", "start_join = " + strings.Repeat("[", 1e6), "line 1: lists and objects are nested more than 16 deep"},
 		"hcl block for a text": {"c.hcl", "bind {\n}", "line 1: 'bind' expected a string, got an object"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,8 +17,9 @@ func FuzzJSON(f *testing.F) {
 func FuzzHCL(f *testing.F) {
 	f.Add([]byte("node_name = \"a\"\ntags { a = \"b\" }\nmdns {\n disable_ipv4 = true\n}\nprotocol = 4"))
 	f.Add([]byte("start_join = [\"${1}\", <<E\nx\nE\n]"))
-	f.Add([]byte("tags = { for k in [1] : k => k }"))
-	f.Add([]byte("protocol = 1/0"))
+	f.Add([]byte("/* c */ event_handlers = [\"echo $${X:-\\\"y\\\"} \\u00e9\", \"b\",] // d\nmdns = {} # e"))
+	f.Add([]byte("retry_max_attempts = 0x1F, protocol = -0.4e+1 bind = <<-E\r\n x\r\n E\r\n"))
+	f.Add([]byte("tags {a = [{b = [[1] true]}]} tags \"l\" {} \"a\" ="))
 	f.Fuzz(func(t *testing.T, src []byte) { checkFile(t, "x.hcl", src) })
 }
 

@@ -1,125 +1,192 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
+	"github.com/hashicorp/hcl/hcl/scanner"
+	"github.com/hashicorp/hcl/hcl/strconv"
+	"github.com/hashicorp/hcl/hcl/token"
 )
 
-// parseHCL reads an HCL file into the same generic form as JSON: attributes are keys, and a block without labels is
-// an object. Expressions are evaluated without variables and functions, so a "$" in front of "{" must be
-// doubled where a shell is meant to see it.
-func parseHCL(src []byte) ([]entry, error) {
-	file, diags := hclsyntax.ParseConfig(src, "", hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil, hclError(diags)
+// maxDepth bounds how deep lists and objects may nest, far above what any setting needs.
+const maxDepth = 16
+
+// parseHCL reads an HCL file into the same generic form as JSON. The language is HCL 1 without heredocs: keys
+// with values, "key { ... }" for "key = { ... }", comments after #, // and between /* */. There are no
+// expressions: "${HOME}" in a string is that very text, for a shell to see, and within its braces a backslash
+// is a backslash. Numbers are written as in JSON.
+//
+// It is not HCL 2 because that is an evaluator of expressions, which settings have no use for and which makes the
+// program 1.7 MiB larger, and with it the resident memory of every agent by 1 MiB. The tokens are the
+// library's; its parser is not used: it takes a file that ends after an "=" for complete, shows values, which
+// may be secrets, in its errors, and nests without limit.
+func parseHCL(src []byte) (entries []entry, err error) {
+	p := &hclParser{scan: scanner.New(src)}
+	p.scan.Error = func(pos token.Pos, msg string) {
+		if p.fault == nil {
+			p.fault = &entryError{pos.Line, errors.New(msg)}
+		}
 	}
-	body, ok := file.Body.(*hclsyntax.Body)
-	if !ok {
-		return nil, errors.New("expected HCL's native syntax")
+	p.next()
+	for p.tok.Type != token.EOF && err == nil {
+		var e entry
+		if e, err = p.item(0); err == nil {
+			entries = append(entries, e)
+		}
 	}
-	var entries []entry
-	for _, attr := range body.Attributes {
-		e, err := hclEntry(attr)
+	if p.fault != nil { // what the parser says about the token in question is of no use then
+		return nil, p.fault
+	}
+	return entries, err
+}
+
+// hclParser is a parser of the usual kind: each method starts at tok and ends at the first token that it does not
+// take.
+type hclParser struct {
+	scan  *scanner.Scanner
+	tok   token.Token
+	fault error // of the scanner, the first one
+}
+
+func (p *hclParser) next() {
+	p.tok = p.scan.Scan()
+	for p.tok.Type == token.COMMENT && p.fault == nil {
+		p.tok = p.scan.Scan()
+	}
+	if p.fault != nil { // the end, for all methods
+		p.tok.Type = token.EOF
+	}
+}
+
+func (p *hclParser) errorf(format string, args ...any) error {
+	return &entryError{p.tok.Pos.Line, fmt.Errorf(format, args...)}
+}
+
+// item reads KEY = VALUE or KEY { ... }, and the comma that may follow.
+func (p *hclParser) item(depth int) (entry, error) {
+	e := entry{line: p.tok.Pos.Line}
+	switch p.tok.Type {
+	case token.IDENT:
+		e.key = p.tok.Text
+	case token.STRING:
+		key, err := p.text()
+		if err != nil {
+			return entry{}, err
+		}
+		e.key = key
+	default:
+		return entry{}, p.errorf("expected a key, got %s", p.describe())
+	}
+	p.next()
+	switch p.tok.Type {
+	case token.ASSIGN:
+		p.next()
+	case token.LBRACE:
+	default:
+		return entry{}, p.errorf("expected '=' or '{' after the key %q, got %s", e.key, p.describe())
+	}
+	var err error
+	if e.value, err = p.value(depth); err != nil {
+		return entry{}, err
+	}
+	if p.tok.Type == token.COMMA {
+		p.next()
+	}
+	return e, nil
+}
+
+// value reads a value into the form that encoding/json gives to it.
+func (p *hclParser) value(depth int) (v any, err error) {
+	if depth == maxDepth {
+		return nil, p.errorf("lists and objects are nested more than %d deep", maxDepth)
+	}
+	switch p.tok.Type {
+	case token.LBRACE:
+		return p.object(depth)
+	case token.LBRACK:
+		return p.list(depth)
+	case token.BOOL:
+		v = p.tok.Text == "true"
+	case token.NUMBER, token.FLOAT:
+		var f float64
+		if json.Unmarshal([]byte(p.tok.Text), &f) != nil {
+			return nil, p.errorf("a number is written differently here or is too large: expected one such as 12 or 0.5")
+		}
+		v = f
+	case token.STRING:
+		if v, err = p.text(); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, p.errorf("expected a value, got %s", p.describe())
+	}
+	p.next()
+	return v, nil
+}
+
+func (p *hclParser) object(depth int) (map[string]any, error) {
+	object := map[string]any{}
+	for p.next(); p.tok.Type != token.RBRACE; {
+		e, err := p.item(depth + 1)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, e)
+		if _, ok := object[e.key]; ok {
+			return nil, &entryError{e.line, fmt.Errorf("%q is given twice", e.key)}
+		}
+		object[e.key] = e.value
 	}
-	for _, block := range body.Blocks {
-		line := block.DefRange().Start.Line
-		object := map[string]any{}
-		if len(block.Labels) > 0 {
-			return nil, &entryError{line, fmt.Errorf("'%s' takes no labels", block.Type)}
-		}
-		if len(block.Body.Blocks) > 0 {
-			inner := block.Body.Blocks[0]
-			return nil, &entryError{inner.DefRange().Start.Line, fmt.Errorf("'%s' is a block within '%s', but can only be a value", inner.Type, block.Type)}
-		}
-		for name, attr := range block.Body.Attributes {
-			e, err := hclEntry(attr)
-			if err != nil {
-				return nil, err
-			}
-			object[name] = e.value
-		}
-		entries = append(entries, entry{key: block.Type, line: line, value: object})
-	}
-	slices.SortStableFunc(entries, func(a, b entry) int { return a.line - b.line })
-	return entries, nil
+	p.next()
+	return object, nil
 }
 
-func hclEntry(attr *hclsyntax.Attribute) (entry, error) {
-	line := attr.NameRange.Start.Line
-	value, diags := attr.Expr.Value(nil)
-	if diags.HasErrors() {
-		return entry{}, hclError(diags)
+func (p *hclParser) list(depth int) ([]any, error) {
+	items := []any{}
+	for p.next(); p.tok.Type != token.RBRACK; {
+		item, err := p.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+		switch p.tok.Type {
+		case token.COMMA:
+			p.next()
+		case token.RBRACK:
+		default:
+			return nil, p.errorf("expected ',' or ']' in a list, got %s", p.describe())
+		}
 	}
-	v, err := generic(value)
+	p.next()
+	return items, nil
+}
+
+// text is what the string token says.
+func (p *hclParser) text() (string, error) {
+	s, err := strconv.Unquote(p.tok.Text)
 	if err != nil {
-		return entry{}, &entryError{line, fmt.Errorf("'%s': %w", attr.Name, err)}
+		return "", p.errorf("a string has an escape that HCL does not know")
 	}
-	return entry{key: attr.Name, line: line, value: v}, nil
+	return s, nil
 }
 
-// generic turns a value of HCL into the form that encoding/json gives to the same value.
-func generic(v cty.Value) (any, error) {
-	if !v.IsWhollyKnown() {
-		return nil, errors.New("the value is not known")
+// describe names the token for people, but no value, which may be a secret.
+func (p *hclParser) describe() string {
+	switch t := p.tok.Type; t {
+	case token.EOF:
+		return "the end of the file"
+	case token.IDENT:
+		return "a word without quotes"
+	case token.STRING:
+		return "a string"
+	case token.HEREDOC:
+		return "a heredoc (write a string in quotes)"
+	case token.NUMBER, token.FLOAT:
+		return "a number"
+	case token.BOOL:
+		return "true or false"
+	default:
+		return "'" + p.tok.Text + "'"
 	}
-	if v.IsNull() {
-		return nil, nil
-	}
-	t := v.Type()
-	switch {
-	case t == cty.String:
-		return v.AsString(), nil
-	case t == cty.Bool:
-		return v.True(), nil
-	case t == cty.Number:
-		f, _ := v.AsBigFloat().Float64()
-		return f, nil
-	case t.IsTupleType() || t.IsListType() || t.IsSetType():
-		items := []any{}
-		for _, item := range v.AsValueSlice() {
-			g, err := generic(item)
-			if err != nil {
-				return nil, err
-			}
-			items = append(items, g)
-		}
-		return items, nil
-	case t.IsObjectType() || t.IsMapType():
-		object := map[string]any{}
-		for key, item := range v.AsValueMap() {
-			g, err := generic(item)
-			if err != nil {
-				return nil, err
-			}
-			object[key] = g
-		}
-		return object, nil
-	}
-	return nil, fmt.Errorf("a value of type %s cannot be a setting", t.FriendlyName())
-}
-
-// hclError puts the first of the diagnostics on one line.
-func hclError(diags hcl.Diagnostics) error {
-	for _, d := range diags {
-		if d.Severity != hcl.DiagError {
-			continue
-		}
-		line := 0
-		if d.Subject != nil {
-			line = d.Subject.Start.Line
-		}
-		text := strings.Join(strings.Fields(d.Summary+": "+d.Detail), " ")
-		return &entryError{line, errors.New(text)}
-	}
-	return diags
 }
