@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-metrics"
 
+	"github.com/seed-645ce708/gossip/agent/internal/config"
 	"github.com/seed-645ce708/gossip/agent/internal/core"
 	"github.com/seed-645ce708/gossip/agent/internal/dnsbridge"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
@@ -87,6 +88,10 @@ func (a *Agent) startGossip() error {
 	if a.coordinates != nil {
 		ping = pinger{a.coordinates, a.logs.Logger("serf")}
 	}
+	var checkName func(string) error
+	if a.cfg.ValidateNodeNames {
+		checkName = config.CheckNodeName
+	}
 	a.gossip, err = gossip.Start(gossip.Config{
 		Name:          a.cfg.NodeName,
 		BindAddr:      a.addrs.Bind.Addr().String(),
@@ -98,6 +103,7 @@ func (a *Agent) startGossip() error {
 		Keyring:       a.keyring,
 		Compression:   a.cfg.EnableCompression,
 		Meta:          meta,
+		CheckName:     checkName,
 		Ping:          ping,
 		Inbox:         a.core,
 		Log:           a.logs.Logger("gossip"),

@@ -144,7 +144,7 @@ func (c *Config) validate() error {
 		return errors.New("invalid mDNS configuration: both IPv4 and IPv6 are disabled")
 	}
 	if c.ValidateNodeNames {
-		if err := checkNodeName(c.NodeName); err != nil {
+		if err := CheckNodeName(c.NodeName); err != nil {
 			return err
 		}
 	}
@@ -200,9 +200,9 @@ func (c *Config) validateNumbers() error {
 	return nil
 }
 
-// checkNodeName applies the rule of Serf reference 2.13.
-func checkNodeName(name string) error {
-	if len(name) > 128 {
+// CheckNodeName applies the rule of Serf reference 2.13: letters, digits, dashes and dots, 1 to 128 of them.
+func CheckNodeName(name string) error {
+	if len(name) == 0 || len(name) > 128 {
 		return fmt.Errorf("node name is %d characters. Valid length is between 1 and 128 characters", len(name))
 	}
 	for _, r := range name {

@@ -67,6 +67,9 @@ type Config struct {
 	Compression bool
 	// Meta is the node meta to start with (encoded tags).
 	Meta []byte
+	// CheckName tells what is wrong with a peer's name; peers with bad ones are ignored. nil takes every name. It is
+	// called with memberlist's lock held.
+	CheckName func(name string) error
 	// Ping may be nil.
 	Ping Pinger
 	// Inbox takes everything heard.
@@ -149,6 +152,10 @@ func Start(cfg Config) (*Gossip, error) {
 	ml.Delegate, ml.Events, ml.Conflict = d, d, d
 	if cfg.Ping != nil {
 		ml.Ping = d
+	}
+	if cfg.CheckName != nil {
+		ml.Alive = newNameGuard(cfg.CheckName, cfg.Log)
+		ml.Logger = log.New(quiet{cfg.Std.Writer()}, cfg.Std.Prefix(), cfg.Std.Flags())
 	}
 	if ml.Transport = cfg.Transport; ml.Transport == nil {
 		t, err := newTransport(cfg.BindAddr, cfg.BindPort, ml.Logger)

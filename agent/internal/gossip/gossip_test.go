@@ -50,10 +50,10 @@ func (r *recorder) wait(t *testing.T, what string, match func(state.Input) bool)
 	limit := time.After(20 * time.Second)
 	for {
 		r.mu.Lock()
-		i := slices.IndexFunc(r.inputs, match)
+		inputs := r.inputs // only ever added to
 		r.mu.Unlock()
-		if i >= 0 {
-			return r.inputs[i]
+		if i := slices.IndexFunc(inputs, match); i >= 0 {
+			return inputs[i]
 		}
 		select {
 		case <-r.posted:
