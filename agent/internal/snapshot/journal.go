@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
+	"github.com/seed-645ce708/gossip/agent/internal/view"
 )
 
 const (
@@ -69,11 +70,21 @@ func (j *journal) recordMembers(now time.Time, e *event.Member) {
 		switch e.Kind {
 		case event.TypeMemberJoin:
 			addr := m.AddrPort().String()
-			j.state.alive[m.Name] = addr
+			j.state.cameBack(m.Name, addr)
 			j.append(now, aliveLine(m.Name, addr))
 		case event.TypeMemberLeave, event.TypeMemberFailed:
-			delete(j.state.alive, m.Name)
-			j.append(now, notAliveLine(m.Name))
+			g := Gone{
+				Node: Node{Name: m.Name, Addr: m.AddrPort().String()},
+				Time: now.Truncate(time.Second), Left: e.Kind == event.TypeMemberLeave,
+			}
+			j.state.went(g)
+			j.append(now, notAliveLine(m.Name)+goneLine(g))
+		case event.TypeMemberReap:
+			// One that failed is still looked for; one that left is gone for good.
+			if _, known := j.state.gone[m.Name]; known && m.Status != view.StatusFailed {
+				delete(j.state.gone, m.Name)
+				j.append(now, forgetLine(m.Name))
+			}
 		}
 	}
 }
@@ -116,19 +127,19 @@ func (j *journal) leave(now time.Time) error {
 	return err
 }
 
-// append writes one line that the state already knows of, and compacts the file when it has become too large.
-func (j *journal) append(now time.Time, line string) {
+// append writes lines that the state already knows of, and compacts the file when it has become too large.
+func (j *journal) append(now time.Time, lines string) {
 	if j.broken {
 		j.recover(now) // which writes the state
 		return
 	}
 	start := time.Now()
-	if err := j.put(line); err != nil {
+	if err := j.put(lines); err != nil {
 		j.fail(now, err)
 		return
 	}
 	j.observe("appendLine", time.Since(start))
-	limit := max(minCompactSize, int64(len(j.state.alive))*bytesPerNode*compactFactor)
+	limit := max(minCompactSize, int64(len(j.state.alive)+len(j.state.gone))*bytesPerNode*compactFactor)
 	if j.size <= limit || now.Before(j.retry) {
 		return
 	}
@@ -254,6 +265,9 @@ func (j *journal) takeOver(prev Previous) {
 	j.state = *newState()
 	for _, n := range prev.Alive {
 		j.state.alive[n.Name] = n.Addr
+	}
+	for _, g := range prev.Gone {
+		j.state.gone[g.Name] = g
 	}
 	j.state.clock, j.state.eventClock, j.state.queryClock = prev.Clock, prev.EventClock, prev.QueryClock
 }

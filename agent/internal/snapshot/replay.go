@@ -8,6 +8,7 @@ package snapshot
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
 )
@@ -26,9 +28,17 @@ type Node struct {
 	Addr string // "ip:port"; an IPv6 address is in brackets
 }
 
+// Gone is a member that had failed or left when the agent last wrote.
+type Gone struct {
+	Node
+	Time time.Time // when it went; whole seconds
+	Left bool      // it left, or was declared to have left
+}
+
 // Previous is what an agent knew when it last wrote.
 type Previous struct {
 	Alive []Node // sorted by name; may name the agent itself
+	Gone  []Gone // sorted by name
 	// The largest times seen; 0 if none. A new clock witnesses Clock; events and queries up to EventClock
 	// and QueryClock are old.
 	Clock, EventClock, QueryClock lamport.Time
@@ -96,17 +106,44 @@ func replayFile(files FS, path string, rejoin bool, unrecognized func(line strin
 // state is the meaning of a snapshot.
 type state struct {
 	alive                         map[string]string // name to address
+	gone                          map[string]Gone
 	clock, eventClock, queryClock lamport.Time
 	left, ignoredLeave            bool
 	unrecognized                  int
 }
 
-func newState() *state { return &state{alive: make(map[string]string)} }
+func newState() *state { return &state{alive: make(map[string]string), gone: make(map[string]Gone)} }
+
+// maxGone bounds how many failed and left members are remembered.
+const maxGone = 1024
+
+// went notes that a member failed or left. If there are too many of those, the one that went first is dropped.
+func (s *state) went(g Gone) {
+	delete(s.alive, g.Name)
+	s.gone[g.Name] = g
+	if len(s.gone) <= maxGone {
+		return
+	}
+	first := g
+	for _, other := range s.gone {
+		if cmp.Or(other.Time.Compare(first.Time), cmp.Compare(other.Name, first.Name)) < 0 {
+			first = other
+		}
+	}
+	delete(s.gone, first.Name)
+}
+
+func (s *state) cameBack(name, addr string) {
+	s.alive[name] = addr
+	delete(s.gone, name)
+}
 
 // replay applies one line and reports whether it was understood.
 func (s *state) replay(line string, rejoin bool) bool {
 	key, value, found := strings.Cut(line, ": ")
 	switch {
+	case s.replayGone(line):
+		return true
 	case line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "coordinate:"):
 		return true
 	case line == "leave":
@@ -126,7 +163,7 @@ func (s *state) replay(line string, rejoin bool) bool {
 		if i < 1 || i == len(value)-1 {
 			return false
 		}
-		s.alive[value[:i]] = value[i+1:]
+		s.cameBack(value[:i], value[i+1:])
 		s.left = false
 		return true
 	case "not-alive":
@@ -143,6 +180,32 @@ func (s *state) replay(line string, rejoin bool) bool {
 	}
 }
 
+const (
+	seenPrefix   = "# gossip:seen "
+	forgetPrefix = "# gossip:forget "
+)
+
+// replayGone applies one of our own comments and reports whether it was one. What is no sense is a comment.
+func (s *state) replayGone(line string) bool {
+	if name, ok := strings.CutPrefix(line, forgetPrefix); ok {
+		delete(s.gone, name)
+		return true
+	}
+	rest, ok := strings.CutPrefix(line, seenPrefix)
+	if !ok {
+		return false
+	}
+	status, rest, _ := strings.Cut(rest, " ")
+	when, rest, _ := strings.Cut(rest, " ")
+	addr, name, _ := strings.Cut(rest, " ")
+	seconds, err := strconv.ParseInt(when, 10, 64)
+	if err != nil || addr == "" || name == "" || (status != "failed" && status != "left") {
+		return false
+	}
+	s.went(Gone{Node: Node{Name: name, Addr: addr}, Time: time.Unix(seconds, 0), Left: status == "left"})
+	return true
+}
+
 func replayClock(clock *lamport.Time, value string) bool {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
@@ -155,6 +218,7 @@ func replayClock(clock *lamport.Time, value string) bool {
 // forget drops everything, as a leave does.
 func (s *state) forget() {
 	clear(s.alive)
+	clear(s.gone)
 	s.clock, s.eventClock, s.queryClock = 0, 0, 0
 }
 
@@ -164,14 +228,20 @@ func (s *state) previous() Previous {
 	for _, name := range slices.Sorted(maps.Keys(s.alive)) {
 		p.Alive = append(p.Alive, Node{Name: name, Addr: s.alive[name]})
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.gone)) {
+		p.Gone = append(p.Gone, s.gone[name])
+	}
 	return p
 }
 
 // lines returns the shortest snapshot that means the same.
 func (p Previous) lines() []string {
-	lines := make([]string, 0, len(p.Alive)+3)
+	lines := make([]string, 0, len(p.Alive)+len(p.Gone)+3)
 	for _, n := range p.Alive {
 		lines = append(lines, aliveLine(n.Name, n.Addr))
+	}
+	for _, g := range p.Gone {
+		lines = append(lines, goneLine(g))
 	}
 	return append(lines, clockLine("clock", p.Clock), clockLine("event-clock", p.EventClock), clockLine("query-clock", p.QueryClock))
 }
@@ -179,6 +249,16 @@ func (p Previous) lines() []string {
 func aliveLine(name, addr string) string { return "alive: " + name + " " + addr + "\n" }
 
 func notAliveLine(name string) string { return "not-alive: " + name + "\n" }
+
+func goneLine(g Gone) string {
+	status := "failed"
+	if g.Left {
+		status = "left"
+	}
+	return fmt.Sprintf("%s%s %d %s %s\n", seenPrefix, status, g.Time.Unix(), g.Addr, g.Name)
+}
+
+func forgetLine(name string) string { return forgetPrefix + name + "\n" }
 
 func clockLine(which string, t lamport.Time) string {
 	return which + ": " + strconv.FormatUint(uint64(t), 10) + "\n"

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRead(t *testing.T) {
@@ -41,6 +42,21 @@ func TestRead(t *testing.T) {
 		"comments, old coordinates, empty lines": {
 			text: "# alive: x 1.1.1.1:1\n\ncoordinate: {\"Vec\":[]}\nclock: 1\n",
 			want: Previous{Clock: 1},
+		},
+		"failed and left members": {
+			text: "alive: a 127.0.0.1:1\nalive: c d 127.0.0.1:2\nnot-alive: a\n# gossip:seen failed 5 127.0.0.1:1 a\n" +
+				"not-alive: c d\n# gossip:seen left 6 127.0.0.1:2 c d\n# gossip:seen failed 5 127.0.0.1:3 back\nalive: back 127.0.0.1:3\n" +
+				"# gossip:seen failed 5 127.0.0.1:4 gone\n# gossip:forget gone\n",
+			want: Previous{
+				Alive: []Node{{"back", "127.0.0.1:3"}},
+				Gone: []Gone{
+					{Node: Node{"a", "127.0.0.1:1"}, Time: time.Unix(5, 0)},
+					{Node: Node{"c d", "127.0.0.1:2"}, Time: time.Unix(6, 0), Left: true},
+				},
+			},
+		},
+		"nearly our comments": {
+			text: "# gossip:seen\n# gossip:seen failed x 127.0.0.1:1 a\n# gossip:seen alive 5 127.0.0.1:1 a\n# gossip:seen left 5 127.0.0.1:1\n# gossip:seen left 5  a\n",
 		},
 		"unrecognized lines": {
 			text: "bogus\nalive: a\nalive: \nalive:  1.1.1.1:1\nclock: x\nclock: -1\nfoo: bar\nLeave\nclock:3\nclock: 2\n",
@@ -131,6 +147,7 @@ func FuzzRead(f *testing.F) {
 	for _, s := range []string{
 		"alive: a 127.0.0.1:7946\nclock: 5\nevent-clock: 7\nquery-clock: 9\nnot-alive: a\nleave\n",
 		"alive: a b [::1]:1\n#\ncoordinate: x\n\nclock: 99999999999999999999\n",
+		"# gossip:seen failed 5 127.0.0.1:1 a\n# gossip:seen left -9 x b c\n# gossip:forget a\n",
 		"alive:  \nalive: \xff \xff\n", "leave",
 	} {
 		f.Add(s, false)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -246,9 +247,62 @@ func TestCompaction(t *testing.T) {
 	})
 }
 
+var seenLines = regexp.MustCompile("(?m)^# gossip:seen .*\n")
+
 func replayDisk(d *disk) (Previous, error) {
 	prev, _, err := replayFile(d, path, false, nil)
 	return prev, err
+}
+
+// TestGone: members that failed or left are remembered until they are back or removed for good.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		b := open(t, newDisk(), false)
+		everyone := []string{"failed@10.0.0.1:1", "left@10.0.0.2:2", "back@10.0.0.3:3", "lost@10.0.0.4:4", "removed@10.0.0.5:5"}
+		b.step(1, members(join, everyone...))
+		b.step(1, members(failed, everyone[0], everyone[2], everyone[3]), members(leave, everyone[1], everyone[4]))
+		time.Sleep(time.Minute)
+		b.step(1, members(join, everyone[2]))
+		reaped := members(event.TypeMemberReap, everyone[3], everyone[4])
+		reaped.Members[0].Status, reaped.Members[1].Status = view.StatusFailed, view.StatusLeft
+		b.step(1, reaped)
+		b.closes()
+		want := Previous{
+			Alive: []Node{{"back", "10.0.0.3:3"}},
+			Gone: []Gone{
+				{Node: Node{"failed", "10.0.0.1:1"}, Time: now.Local()},
+				{Node: Node{"left", "10.0.0.2:2"}, Time: now.Local(), Left: true},
+				{Node: Node{"lost", "10.0.0.4:4"}, Time: now.Local()},
+			},
+		}
+		for range 2 { // as written, and after a compaction
+			b = open(t, b.disk, false)
+			for i := range want.Gone {
+				if !b.prev.Gone[i].Time.Equal(now) {
+					t.Errorf("%s went at %v, want %v", b.prev.Gone[i].Name, b.prev.Gone[i].Time, now)
+				}
+				want.Gone[i].Time = b.prev.Gone[i].Time
+			}
+			if !reflect.DeepEqual(b.prev, want) {
+				t.Errorf("replayed %+v\nwant     %+v", b.prev, want)
+			}
+			b.closes()
+			b.disk.put(path, strings.Join(b.prev.lines(), ""))
+		}
+	})
+}
+
+func TestGoneIsBounded(t *testing.T) {
+	t.Parallel()
+	st := newState()
+	for i := range maxGone + 3 {
+		st.went(Gone{Node: Node{Name: fmt.Sprint(i)}, Time: time.Unix(int64(i), 0)})
+	}
+	if _, kept := st.gone["2"]; kept || len(st.gone) != maxGone {
+		t.Errorf("%d are remembered; want the %d newest", len(st.gone), maxGone)
+	}
 }
 
 // TestFaults makes each operation fail for a while. The file must tell the truth 30 s after that at the latest,
@@ -282,8 +336,12 @@ func TestFaults(t *testing.T) {
 				b.disk.set(false, ops...)
 				time.Sleep(recoverInterval + tickInterval)
 				synctest.Wait()
-				if want := "alive: a 127.0.0.1:7946\nalive: b19 127.0.0.1:7946\nclock: 21\nevent-clock: 0\nquery-clock: 0\n"; b.disk.text(path) != want {
-					t.Errorf("afterwards the file reads\n%s\nwant\n%s", b.disk.text(path), want)
+				got := seenLines.ReplaceAllString(b.disk.text(path), "")
+				if want := "alive: a 127.0.0.1:7946\nalive: b19 127.0.0.1:7946\nclock: 21\nevent-clock: 0\nquery-clock: 0\n"; got != want {
+					t.Errorf("afterwards the file reads\n%s\nwant\n%s", got, want)
+				}
+				if prev, err := replayDisk(b.disk); err != nil || len(prev.Gone) != 20 {
+					t.Errorf("afterwards it replays as %+v, %v; want the 20 who left", prev, err)
 				}
 				for _, want := range []string{
 					"[ERR] serf: Failed to update snapshot: no space left on device\n",
