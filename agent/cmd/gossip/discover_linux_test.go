@@ -20,6 +20,8 @@ func lan(t *testing.T, setup ...string) (one, two string) {
 	steps := []string{
 		"ip netns add ONE", "ip netns add TWO",
 		"ip -n ONE link add lan0 type veth peer name lan0 netns TWO",
+		// Serf's first question fails, and with it the first minute, while IPv6 looks for duplicates of its addresses.
+		"ip netns exec ONE sysctl -eqw net.ipv6.conf.lan0.accept_dad=0", "ip netns exec TWO sysctl -eqw net.ipv6.conf.lan0.accept_dad=0",
 		"ip -n ONE addr add 10.77.0.1/24 dev lan0", "ip -n TWO addr add 10.77.0.2/24 dev lan0",
 		"ip -n ONE link set lo up", "ip -n TWO link set lo up",
 		"ip -n ONE link set lan0 up", "ip -n TWO link set lan0 up",
@@ -55,8 +57,8 @@ func TestDiscover(t *testing.T) {
 		{"plain", routes, nil, true},
 		{"interface", routes, []string{"-iface", "lan0"}, true},
 		{"isolated", nil, []string{"-mdns-iface", "lan0"}, false},
-		{"only4", append(routes, "ip netns exec ONE sysctl -w net.ipv6.conf.all.disable_ipv6=1",
-			"ip netns exec TWO sysctl -w net.ipv6.conf.all.disable_ipv6=1"), []string{"-mdns-iface", "lan0"}, false},
+		{"only4", append(routes, "ip netns exec ONE sysctl -eqw net.ipv6.conf.all.disable_ipv6=1",
+			"ip netns exec TWO sysctl -eqw net.ipv6.conf.all.disable_ipv6=1"), []string{"-mdns-iface", "lan0"}, false},
 		{"no4", routes, []string{"-mdns-iface", "lan0", "-mdns-disable-ipv4"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-metrics"
+
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/api/frame"
 )
@@ -136,6 +138,7 @@ func (c *conn) request() bool {
 	if refusal != "" {
 		return c.reply(h.Seq, answer{err: refusal})
 	}
+	metrics.IncrCounter([]string{"agent", "ipc", "command"}, 1)
 	a, err := cmd.run(c, h, body)
 	if err != nil {
 		return c.undecodable(h, err)

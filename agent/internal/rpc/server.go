@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-metrics"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
@@ -183,6 +184,7 @@ func (s *Server) untrack(l net.Listener) {
 
 // accept gives a connection its goroutine, or turns it away.
 func (s *Server) accept(nc net.Conn) {
+	metrics.IncrCounter([]string{"agent", "ipc", "accept"}, 1)
 	c := newConn(s, nc)
 	s.mu.Lock()
 	full, closed := len(s.conns) >= s.cfg.MaxConns, s.ctx.Err() != nil
