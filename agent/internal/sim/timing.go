@@ -1,0 +1,57 @@
+package sim
+
+import "time"
+
+// Timing is how fast and how insistently agents talk: memberlist's settings of the same names, and eager push.
+type Timing struct {
+	GossipInterval time.Duration
+	GossipNodes    int
+	// GossipToTheDead is how long the dead are still gossiped to and remembered.
+	GossipToTheDead time.Duration
+	RetransmitMult  int
+
+	ProbeInterval, ProbeTimeout time.Duration
+	IndirectChecks              int
+	SuspicionMult               int
+	SuspicionMaxMult            int
+	AwarenessMax                int
+
+	PushPullInterval time.Duration
+	TCPTimeout       time.Duration
+
+	// Fanout is to how many members a fresh message of Serf's is sent at once; 0 leaves it to gossip.
+	Fanout int
+	// LazyMult takes the place of RetransmitMult for messages that were pushed.
+	LazyMult int
+
+	// Broadcast is how long a leaving agent waits for each of its two messages to be out, and Propagate how long it
+	// then stays.
+	Broadcast, Propagate time.Duration
+}
+
+// SerfLAN is what a stock Serf agent does with -profile=lan.
+func SerfLAN() Timing {
+	return Timing{
+		GossipInterval:   200 * time.Millisecond,
+		GossipNodes:      3,
+		GossipToTheDead:  30 * time.Second,
+		RetransmitMult:   4,
+		ProbeInterval:    time.Second,
+		ProbeTimeout:     500 * time.Millisecond,
+		IndirectChecks:   3,
+		SuspicionMult:    4,
+		SuspicionMaxMult: 6,
+		AwarenessMax:     8,
+		PushPullInterval: 30 * time.Second,
+		TCPTimeout:       10 * time.Second,
+		Broadcast:        5 * time.Second,
+		Propagate:        time.Second,
+	}
+}
+
+// Ours is what our agents do with -profile=lan.
+func Ours() Timing {
+	t := SerfLAN()
+	t.Fanout, t.LazyMult = 3, 2
+	return t
+}
