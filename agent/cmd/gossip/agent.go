@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,10 @@ import (
 const (
 	// gracefulTimeout is how long a leave on a signal may take (Serf reference 3.5).
 	gracefulTimeout = 3 * time.Second
+	// gcPercent is how much the heap may grow between two collections, in place of Go's 100. Small agents have less
+	// than 1 MiB of live data, but Go lets any heap grow to 4 MiB, scaled by this. In a cluster of 30 it saves 2 of
+	// 16 MiB resident, at no processor time that shows (docs/performance.md).
+	gcPercent = 50
 	// stopTimeout is how long taking the agent down may take once it has left, or is to go at once.
 	stopTimeout = 5 * time.Second
 )
@@ -76,6 +81,9 @@ func loadConfig(src *config.Source) (cfg config.Config, warnings []string, err e
 }
 
 func (c *cli) runAgent(ctx context.Context, src *config.Source) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	p := &process{cli: c, src: src, signals: make(chan os.Signal, 8)}
 	signal.Notify(p.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(p.signals)
