@@ -164,7 +164,7 @@ func Start(cfg Config) (*Gossip, error) {
 		}
 		ml.Transport = t
 		if cfg.BindPort == 0 {
-			ml.BindPort = t.GetAutoBindPort()
+			ml.BindPort = t.port()
 			if ml.AdvertisePort == 0 {
 				ml.AdvertisePort = ml.BindPort
 			}

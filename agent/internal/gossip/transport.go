@@ -6,46 +6,88 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/go-metrics"
+	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/memberlist"
 )
 
-// transport is memberlist's own transport with one addition: it can be cut short. memberlist dials with
-// time-outs of up to half a minute and takes no context, so without this a stop would have to wait for a
-// join that runs into a black hole.
+const (
+	// portTries bounds the attempts to find one port that is free for TCP and UDP alike when the kernel chooses.
+	portTries = 10
+	// maxPacket is the largest UDP packet there can be.
+	maxPacket = 64 << 10
+	// udpBuffer is what we ask the kernel to keep of unread packets; it may grant less.
+	udpBuffer = 2 << 20
+	// minPause and maxPause bound the wait after a failed accept, such as for want of file descriptors.
+	minPause, maxPause = 5 * time.Millisecond, time.Second
+)
+
+// transport is UDP and TCP for memberlist. It differs from memberlist's own in two ways. It can be cut short:
+// memberlist dials with time-outs of up to half a minute and takes no context, so a stop would have to wait for
+// a join that runs into a black hole. And a packet takes as much memory as it is long, not a fresh buffer of 64
+// KiB, which halves the garbage collections of an idle agent.
 type transport struct {
-	*memberlist.NetTransport
-	alive  context.Context
-	cancel context.CancelFunc
-	stop   sync.Once
-	err    error
+	tcp     *net.TCPListener
+	udp     *net.UDPConn
+	log     *log.Logger
+	packets chan *memberlist.Packet
+	streams chan net.Conn
+	alive   context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
-// portTries bounds the attempts to find one port that is free for TCP and UDP alike when the kernel chooses.
-const portTries = 10
+var _ memberlist.Transport = (*transport)(nil)
 
+// newTransport binds TCP and UDP to one port, which the kernel chooses if it is 0.
 func newTransport(bindAddr string, bindPort int, logger *log.Logger) (*transport, error) {
-	var err error
-	for range portTries {
-		var nt *memberlist.NetTransport
-		nt, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-			BindAddrs: []string{bindAddr},
-			BindPort:  bindPort,
-			Logger:    logger,
-		})
-		if err == nil {
-			t := &transport{NetTransport: nt}
-			t.alive, t.cancel = context.WithCancel(context.Background())
-			return t, nil
-		}
-		if bindPort != 0 {
+	t := &transport{
+		log:     logger,
+		packets: make(chan *memberlist.Packet),
+		streams: make(chan net.Conn),
+	}
+	err := t.listen(bindAddr, bindPort)
+	for range portTries - 1 {
+		if bindPort != 0 || !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
+		err = t.listen(bindAddr, bindPort)
 	}
-	return nil, bindError(bindAddr, bindPort, err)
+	if err != nil {
+		return nil, &BindError{Addr: net.JoinHostPort(bindAddr, fmt.Sprint(bindPort)), Err: err}
+	}
+	t.alive, t.cancel = context.WithCancel(context.Background())
+	t.running.Go(t.accept)
+	t.running.Go(t.receive)
+	return t, nil
+}
+
+func (t *transport) listen(bindAddr string, bindPort int) error {
+	ip := net.ParseIP(bindAddr)
+	if ip == nil {
+		return fmt.Errorf("%q is not an IP address", bindAddr)
+	}
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: bindPort})
+	if err != nil {
+		return err
+	}
+	t.tcp = tcp
+	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip, Port: t.port()})
+	if err != nil {
+		_ = tcp.Close() // nothing came of it
+		return err
+	}
+	t.udp = udp
+	for size := udpBuffer; udp.SetReadBuffer(size) != nil && size > maxPacket; { // some systems refuse, others cut
+		size /= 2
+	}
+	return nil
 }
 
 // BindError tells that the gossip address could not be bound.
@@ -55,37 +97,112 @@ type BindError struct {
 }
 
 func (e *BindError) Error() string {
-	return fmt.Sprintf("cannot listen for gossip on %s: %v; choose another address with -bind", e.Addr, e.Err)
+	cause := e.Err
+	if errors.Is(cause, syscall.EADDRINUSE) {
+		cause = fmt.Errorf("the address is taken by another program (%w)", syscall.EADDRINUSE)
+	}
+	return fmt.Sprintf("cannot listen for gossip on %s: %v; choose another address with -bind", e.Addr, cause)
 }
 
 // Unwrap returns the cause, such as syscall.EADDRINUSE.
 func (e *BindError) Unwrap() error { return e.Err }
 
-// bindError finds out why memberlist could not listen: its own error is text only, so the listen that failed
-// is tried once more for an error that can be checked by type.
-func bindError(addr string, port int, err error) error {
-	hostPort := net.JoinHostPort(addr, fmt.Sprint(port))
-	e := &BindError{Addr: hostPort, Err: err}
-	l, lerr := net.Listen("tcp", hostPort)
-	if lerr == nil {
-		_ = l.Close() // only probed
-		var p net.PacketConn
-		if p, lerr = net.ListenPacket("udp", hostPort); lerr == nil {
-			_ = p.Close() // only probed
+// port returns the bound port, which is the same for UDP and TCP.
+func (t *transport) port() int { return t.tcp.Addr().(*net.TCPAddr).Port }
+
+// FinalAdvertiseAddr returns what peers are told: the given address, or the bound one, or if that is all of this
+// host's a private one of them.
+func (t *transport) FinalAdvertiseAddr(host string, port int) (net.IP, int, error) {
+	bound := t.tcp.Addr().(*net.TCPAddr)
+	ip := bound.IP
+	if host == "" {
+		port = bound.Port
+		if ip.IsUnspecified() {
+			var err error
+			if host, err = sockaddr.GetPrivateIP(); err != nil {
+				return nil, 0, fmt.Errorf("look for a private address of this host: %w", err)
+			}
+			if host == "" {
+				return nil, 0, errors.New("no private IP address found; name the address that peers can reach with -advertise")
+			}
 		}
 	}
-	switch {
-	case errors.Is(lerr, syscall.EADDRINUSE):
-		e.Err = fmt.Errorf("the address is taken by another program (%w)", syscall.EADDRINUSE)
-	case lerr != nil:
-		e.Err = lerr
+	if host != "" {
+		if ip = net.ParseIP(host); ip == nil {
+			return nil, 0, fmt.Errorf("the advertise address %q is not an IP address", host)
+		}
 	}
-	return e
+	if ip4 := ip.To4(); ip4 != nil {
+		ip = ip4
+	}
+	return ip, port, nil
 }
 
-// DialAddressTimeout connects to a peer; Shutdown ends an attempt under way.
-func (t *transport) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	return t.DialTimeout(addr.Addr, timeout)
+// WriteTo sends a packet and returns when that was, from which the round trip is measured.
+func (t *transport) WriteTo(packet []byte, addr string) (time.Time, error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = t.udp.WriteToUDPAddrPort(packet, to)
+	return time.Now(), err
+}
+
+// PacketCh hands out what receive reads.
+func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
+
+// StreamCh hands out what accept accepts.
+func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
+
+func (t *transport) receive() {
+	buf := make([]byte, maxPacket)
+	for t.alive.Err() == nil {
+		n, from, err := t.udp.ReadFromUDP(buf)
+		now := time.Now()
+		if err != nil {
+			t.failed("Error reading UDP packet", err, minPause)
+			continue
+		}
+		if n == 0 {
+			t.log.Printf("[ERR] memberlist: UDP packet too short (0 bytes) %s", memberlist.LogAddress(from))
+			continue
+		}
+		metrics.IncrCounter([]string{"memberlist", "udp", "received"}, float32(n))
+		select {
+		case t.packets <- &memberlist.Packet{Buf: slices.Clone(buf[:n]), From: from, Timestamp: now}:
+		case <-t.alive.Done():
+		}
+	}
+}
+
+func (t *transport) accept() {
+	pause := minPause
+	for t.alive.Err() == nil {
+		conn, err := t.tcp.AcceptTCP()
+		if err != nil {
+			t.failed("Error accepting TCP connection", err, pause)
+			pause = min(2*pause, maxPause)
+			continue
+		}
+		pause = minPause
+		select {
+		case t.streams <- conn:
+		case <-t.alive.Done():
+			_ = conn.Close() // nobody takes it
+		}
+	}
+}
+
+// failed tells of an error, unless it is that of being shut down, and waits a little.
+func (t *transport) failed(what string, err error, pause time.Duration) {
+	if t.alive.Err() != nil {
+		return
+	}
+	t.log.Printf("[ERR] memberlist: %s: %v", what, err)
+	select {
+	case <-time.After(pause):
+	case <-t.alive.Done():
+	}
 }
 
 // DialTimeout connects to a peer; Shutdown ends an attempt under way.
@@ -102,13 +219,13 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	return c, nil
 }
 
-// Shutdown closes the listeners and every outbound connection.
+// Shutdown closes the listeners and every outbound connection, and waits. It may be called again.
 func (t *transport) Shutdown() error {
-	t.stop.Do(func() {
-		t.cancel()
-		t.err = t.NetTransport.Shutdown()
-	})
-	return t.err
+	t.cancel()
+	_ = t.tcp.Close() // what is lost with them is lost anyhow
+	_ = t.udp.Close()
+	t.running.Wait()
+	return nil
 }
 
 // outbound is a connection that the transport's end closes.
