@@ -51,9 +51,16 @@ type Config struct {
 	// LeavePropagateDelay of reference 2.8 together.
 	PruneDelay time.Duration
 
+	// Probation is how long a member that left must have been seen alive to be taken back without a newer join:
+	// longer than it takes to find out that a member is dead. 0 takes it back at once, as Serf does.
+	Probation time.Duration
+
 	// ResolveConflicts asks the cluster who owns our name when another node claims it, and quits if the
 	// majority says it is not us.
 	ResolveConflicts bool
+	// ProbeConflicts finds out first whether the other node is alive at all (see Probe): it may be ourselves,
+	// before we moved to another address. Serf does not.
+	ProbeConflicts bool
 
 	// Rand chooses relays, query ids and members to reconnect to. Nil means a randomly seeded source.
 	Rand *rand.Rand

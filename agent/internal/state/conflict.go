@@ -2,7 +2,9 @@ package state
 
 import (
 	"fmt"
+	"net/netip"
 
+	"github.com/seed-645ce708/gossip/agent/internal/view"
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
@@ -19,9 +21,34 @@ func (s *State) nameConflict(existing, other Node) {
 	s.logf(Error, "Node name conflicts with another node at %s:%d. Names must be unique! (Resolution enabled: %v)",
 		other.Addr.Unmap(), other.Port, s.cfg.ResolveConflicts)
 	// memberlist reports the conflict again and again; one vote at a time is enough.
-	if !s.cfg.ResolveConflicts || s.vote != nil || s.phase != PhaseAlive {
+	if !s.cfg.ResolveConflicts || s.vote != nil || s.probing || s.phase != PhaseAlive {
 		return
 	}
+	if s.cfg.ProbeConflicts {
+		s.probing = true
+		s.emit(Probe{Addr: netip.AddrPortFrom(other.Addr.Unmap(), other.Port)})
+		return
+	}
+	s.callVote()
+}
+
+// probed: whoever claims our name is alive, or does not answer. In the latter case it is most likely what the
+// others still know of an earlier life of ours, at another address; they will find out that it is gone, and take
+// us for its successor. To vote now would make us lose.
+func (s *State) probed(in Probed) {
+	s.probing = false
+	if s.vote != nil || s.phase != PhaseAlive {
+		return
+	}
+	if !in.Alive {
+		s.logf(Warn, "nobody of our name answers at %s: no vote; we are taken for its successor once it counts as failed", in.Addr)
+		return
+	}
+	s.callVote()
+}
+
+// callVote asks the cluster who owns our name.
+func (s *State) callVote() {
 	q, err := s.startQuery(Query{Name: wire.Conflict, Payload: []byte(s.name)})
 	if err != nil {
 		s.logf(Error, "Failed to start name conflict resolution query: %v", err)
@@ -60,6 +87,9 @@ func (s *State) ballot(v *vote, payload []byte) {
 	if err != nil {
 		s.logf(Error, "Failed to decode conflict query response: %v", err)
 		return
+	}
+	if m != nil && view.Status(m.Status) == view.StatusFailed && s.cfg.ProbeConflicts {
+		return // it sees nobody of this name alive: an abstention
 	}
 	v.responses++
 	local := s.Local()

@@ -71,6 +71,46 @@ func TestNameConflictVote(t *testing.T) {
 	}
 }
 
+// TestNameConflictProbe: there is a vote only if whoever claims our name is alive.
+func TestNameConflictProbe(t *testing.T) {
+	t.Parallel()
+	theirs := impostor()
+	addr := netip.AddrPortFrom(theirs.Addr, theirs.Port)
+	start := func(t *testing.T) *rig {
+		r := newRig(t, func(c *state.Config) { c.ProbeConflicts = true })
+		r.joins("a", "b")
+		r.want("first", told(r.step(state.NameConflict{Existing: node("self"), Other: theirs})), "probe 10.6.6.6:7946")
+		r.want("one at a time", told(r.step(state.NameConflict{Existing: node("self"), Other: theirs})), "")
+		return r
+	}
+	t.Run("alive", func(t *testing.T) {
+		t.Parallel()
+		r := start(t)
+		effects := r.step(state.Probed{Addr: addr, Alive: true})
+		r.want("told", told(effects), "broadcast query(_serf_conflict,1)")
+		m, _ := wire.Decode(all[state.Broadcast](effects)[0].Msg)
+		for from, status := range map[string]int64{"a": 4, "b": 1} {
+			record := &wire.Member{Name: "self", Addr: theirs.Addr, Port: theirs.Port, Status: status}
+			r.hear(&wire.QueryResponse{LTime: 1, ID: m.(*wire.Query).ID, From: from, Payload: wire.Encode(record)})
+		}
+		r.want("who sees it failed abstains", logs(r.sleep(3200*time.Millisecond)), "minority in name conflict resolution, quiting [0 / 1]")
+	})
+	t.Run("dead", func(t *testing.T) {
+		t.Parallel()
+		r := start(t)
+		effects := r.step(state.Probed{Addr: addr})
+		r.want("told", told(effects), "")
+		r.want("log", logs(effects), "nobody of our name answers at 10.6.6.6:7946: no vote; we are taken for its successor once it counts as failed")
+		r.want("next time", told(r.step(state.NameConflict{Existing: node("self"), Other: theirs})), "probe 10.6.6.6:7946")
+	})
+	t.Run("about to go", func(t *testing.T) {
+		t.Parallel()
+		r := start(t)
+		r.step(state.LeaveBegin{})
+		r.want("told", told(r.step(state.Probed{Addr: addr, Alive: true})), "")
+	})
+}
+
 func TestNameConflictWithoutVote(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *state.Config) { c.ResolveConflicts = false })

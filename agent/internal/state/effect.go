@@ -66,6 +66,8 @@ type (
 	Reaped struct{ Name string }
 	// Quit says that the agent must shut down, since it lost its name.
 	Quit struct{ Reason string }
+	// Probe asks whether a node of our name answers at an address; tell by a Probed input.
+	Probe struct{ Addr netip.AddrPort }
 )
 
 // Queries.
@@ -152,6 +154,7 @@ func (Reconnect) isEffect()     {}
 func (Emit) isEffect()          {}
 func (Reaped) isEffect()        {}
 func (Quit) isEffect()          {}
+func (Probe) isEffect()         {}
 func (InternalQuery) isEffect() {}
 func (QueryStarted) isEffect()  {}
 func (QueryAck) isEffect()      {}

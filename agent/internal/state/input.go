@@ -33,6 +33,11 @@ type (
 	NodeLeave struct{ Node Node }
 	// NameConflict says that Other claims the name of Existing.
 	NameConflict struct{ Existing, Other Node }
+	// Probed answers a Probe effect.
+	Probed struct {
+		Addr  netip.AddrPort
+		Alive bool
+	}
 
 	// Receive is a message from a peer: *wire.Leave, *wire.Join, *wire.UserEvent, *wire.Query,
 	// *wire.QueryResponse or *wire.Relay. Raw is all of its bytes, with the type byte; they are passed on
@@ -111,6 +116,7 @@ func (NodeJoin) isInput()     {}
 func (NodeUpdate) isInput()   {}
 func (NodeLeave) isInput()    {}
 func (NameConflict) isInput() {}
+func (Probed) isInput()       {}
 func (Receive) isInput()      {}
 func (RemoteState) isInput()  {}
 func (Joined) isInput()       {}

@@ -61,15 +61,26 @@ func (s *State) joinIntent(name string, t lamport.Time) bool {
 	}
 	m, known := s.members.byName[name]
 	if !known {
-		return s.remember(name, false, t)
+		if g, dead := s.graves[name]; dead && t <= g.statusTime {
+			return false
+		}
+		news := s.remember(name, false, t)
+		if !s.hearsay(name) {
+			s.admit(name)
+		}
+		return news
 	}
 	if t <= m.statusTime {
 		return false
 	}
 	m.statusTime = t
-	if m.pub.Status == view.StatusLeaving {
+	switch m.pub.Status {
+	case view.StatusLeaving:
 		s.members.setStatus(m, view.StatusAlive)
 		delete(s.prunes, name)
+	case view.StatusLeft:
+		m.rejoined = true
+		s.admit(name)
 	}
 	return true
 }
@@ -98,7 +109,10 @@ func (s *State) leaveIntent(name string, t lamport.Time, prune bool) bool {
 	switch m.pub.Status {
 	case view.StatusAlive:
 		s.startLeaving(m)
+	case view.StatusLeft:
+		m.rejoined = false
 	case view.StatusFailed:
+		m.rejoined = false
 		s.members.setStatus(m, view.StatusLeft)
 		s.logf(Info, "EventMemberLeave (forced): %s %s", name, m.pub.Addr.Unmap())
 		s.emitMember(event.TypeMemberLeave, m)
@@ -183,6 +197,7 @@ func (s *State) prunePending() {
 
 // forget erases a member.
 func (s *State) forget(m *member) {
+	s.bury(m)
 	s.members.remove(m)
 	delete(s.prunes, m.pub.Name)
 	s.emitMember(event.TypeMemberReap, m)

@@ -22,6 +22,7 @@ type world struct {
 	rng     *rand.Rand
 	now     time.Time
 	lossy   bool
+	serf    bool // with Serf's rules where ours differ
 	nodes   map[string]*peer
 	names   []string
 	pending []delivery
@@ -47,7 +48,7 @@ type delivery struct {
 }
 
 func newWorld(t *testing.T, seed uint64, n int) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 99)), now: epoch, lossy: true, nodes: map[string]*peer{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 99)), now: epoch, lossy: true, serf: seed%3 == 0, nodes: map[string]*peer{}}
 	for i := range n {
 		name := fmt.Sprintf("n%d", i)
 		w.names = append(w.names, name)
@@ -196,6 +197,9 @@ func (w *world) start(p *peer) {
 	others := w.up()
 	cfg := state.DefaultConfig()
 	cfg.Rand = rand.New(rand.NewPCG(w.rng.Uint64(), 1))
+	if !w.serf {
+		cfg.Probation = 30 * time.Second
+	}
 	p.s = state.New(cfg, node(p.name))
 	p.life++
 	old := p.clocks

@@ -42,6 +42,8 @@ type member struct {
 	leaveTime  time.Time    // when memberlist saw it go
 	// When it became leaving; means nothing in another status.
 	leavingSince time.Time
+	// It left, and announced later that it is here; means nothing in another status.
+	rejoined bool
 }
 
 // table is all members, by name and in order. The ordered slice is copied before it changes if it was
@@ -165,8 +167,19 @@ func (s *State) refresh(m *member, n Node, status view.Status) {
 	s.members.replace(m, pub)
 }
 
-// nodeJoin: memberlist sees the node alive (reference 2.3).
+// nodeJoin: memberlist sees the node alive.
 func (s *State) nodeJoin(n Node) {
+	if s.hearsay(n.Name) {
+		s.wait(n)
+		return
+	}
+	delete(s.visitors, n.Name)
+	s.welcome(n)
+}
+
+// welcome makes the node an alive member (reference 2.3).
+func (s *State) welcome(n Node) {
+	delete(s.graves, n.Name)
 	m, known := s.members.byName[n.Name]
 	if known {
 		if m.pub.Status == view.StatusFailed && s.now.Sub(m.leaveTime) < s.cfg.FlapTimeout {
@@ -189,6 +202,10 @@ func (s *State) nodeJoin(n Node) {
 
 // nodeUpdate: the node's address or meta changed (reference 2.3).
 func (s *State) nodeUpdate(n Node) {
+	if v, waits := s.visitors[n.Name]; waits {
+		v.node = n
+		return
+	}
 	m, known := s.members.byName[n.Name]
 	if !known {
 		return
@@ -202,13 +219,17 @@ func (s *State) nodeUpdate(n Node) {
 // nodeLeave: memberlist sees the node dead or gone, which is a failure unless it said that it would leave
 // (reference 2.3).
 func (s *State) nodeLeave(n Node) {
+	if _, waits := s.visitors[n.Name]; waits {
+		delete(s.visitors, n.Name) // it was only said to be alive
+		return
+	}
 	m, known := s.members.byName[n.Name]
 	if !known {
 		return
 	}
 	switch m.pub.Status {
 	case view.StatusLeaving:
-		m.leaveTime = s.now
+		m.leaveTime, m.rejoined = s.now, false
 		s.members.setStatus(m, view.StatusLeft)
 		s.count("serf.member.left", "")
 		s.logf(Info, "EventMemberLeave: %s %s", n.Name, m.pub.Addr.Unmap())

@@ -26,6 +26,7 @@ func (s *State) LocalState() *wire.PushPull {
 			pp.LeftMembers = append(pp.LeftMembers, m.Name)
 		}
 	}
+	s.tell(pp)
 	return pp
 }
 

@@ -32,6 +32,7 @@ func (s *State) reap() {
 			delete(s.intents, name)
 		}
 	}
+	s.clearGraves()
 	s.dropOverdue()
 }
 
@@ -50,10 +51,15 @@ func (s *State) challenge() {
 		if pub.Status != view.StatusLeaving || pub.Name == s.name || s.now.Sub(s.members.byName[pub.Name].leavingSince) < stuckAfter {
 			continue
 		}
-		msg := &wire.Leave{LTime: s.clocks.member.Time(), Node: pub.Name}
-		s.clocks.member.Increment()
-		s.emit(Send{To: pub.AddrPort(), Node: pub.Name, Msg: wire.Encode(msg)})
+		s.doubt(pub.AddrPort(), pub.Name)
 	}
+}
+
+// doubt sends a member, and nobody else, word that it leaves, which it denies to everyone if it is alive.
+func (s *State) doubt(addr netip.AddrPort, name string) {
+	msg := &wire.Leave{LTime: s.clocks.member.Time(), Node: name}
+	s.clocks.member.Increment()
+	s.emit(Send{To: addr, Node: name, Msg: wire.Encode(msg)})
 }
 
 // reconnect picks a failed member to try again, the more likely the more of the cluster has failed, so that

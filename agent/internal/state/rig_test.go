@@ -168,6 +168,8 @@ func told(effects []state.Effect) string {
 			b = append(b, fmt.Sprintf("send %s to %s %s", describe(e.Msg), e.Node, e.To))
 		case state.Reaped:
 			b = append(b, "reaped "+e.Name)
+		case state.Probe:
+			b = append(b, fmt.Sprintf("probe %s", e.Addr))
 		case state.Quit:
 			b = append(b, "quit")
 		case state.Reconnect:

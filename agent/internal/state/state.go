@@ -48,12 +48,15 @@ type State struct {
 	members   table
 	intents   map[string]intent
 	prunes    map[string]time.Time // members to forget once they are gone, but not before this time
+	graves    map[string]grave     // of members that left and are forgotten
+	visitors  map[string]*visitor  // who left and may be back
 	events    eventRing
 	queries   queryRing
 	open      map[queryKey]*openQuery    // received, and waiting for our answer
 	openOrder []queryKey                 // the keys of open, oldest first
 	running   map[lamport.Time]*ownQuery // asked by us, and waiting for answers
 	vote      *vote                      // on who owns our name; nil if there is none
+	probing   bool                       // whether who claims our name is alive
 
 	nextReap, nextReconnect time.Time // zero before the first Step
 
@@ -66,18 +69,20 @@ type State struct {
 // fields only Name must be known by now, the NodeJoin that memberlist reports for it fills in the rest.
 func New(cfg Config, local Node) *State {
 	s := &State{
-		cfg:     cfg,
-		rand:    cfg.Rand,
-		name:    local.Name,
-		tags:    cfg.Tags,
-		clocks:  newClocks(),
-		members: newTable(),
-		intents: make(map[string]intent),
-		prunes:  make(map[string]time.Time),
-		events:  newEventRing(cfg.EventBuffer),
-		queries: newQueryRing(cfg.QueryBuffer),
-		open:    make(map[queryKey]*openQuery),
-		running: make(map[lamport.Time]*ownQuery),
+		cfg:      cfg,
+		rand:     cfg.Rand,
+		name:     local.Name,
+		tags:     cfg.Tags,
+		clocks:   newClocks(),
+		members:  newTable(),
+		intents:  make(map[string]intent),
+		prunes:   make(map[string]time.Time),
+		graves:   make(map[string]grave),
+		visitors: make(map[string]*visitor),
+		events:   newEventRing(cfg.EventBuffer),
+		queries:  newQueryRing(cfg.QueryBuffer),
+		open:     make(map[queryKey]*openQuery),
+		running:  make(map[lamport.Time]*ownQuery),
 	}
 	if s.rand == nil {
 		s.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // picks peers, protects nothing
@@ -114,6 +119,8 @@ func (s *State) step(in Input) error {
 		s.nodeLeave(in.Node)
 	case NameConflict:
 		s.nameConflict(in.Existing, in.Other)
+	case Probed:
+		s.probed(in)
 	case Receive:
 		s.receive(in.Msg, in.Raw)
 	case RemoteState:
@@ -186,6 +193,7 @@ func (s *State) receive(m wire.Message, raw []byte) {
 func (s *State) tick() {
 	s.endQueries()
 	s.prunePending()
+	s.visit()
 	if !s.now.Before(s.nextReap) {
 		s.nextReap = s.now.Add(s.cfg.ReapInterval)
 		s.reap()
@@ -219,7 +227,7 @@ func (s *State) Next(now time.Time) time.Time {
 			next = due
 		}
 	}
-	return next
+	return s.nextVisit(next)
 }
 
 // Phase returns where the local agent is in its life.
