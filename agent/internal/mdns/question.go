@@ -95,7 +95,7 @@ func (q *question) askOver(ctx context.Context, network string, group net.UDPAdd
 	for {
 		n, from, err := pc.ReadFrom(buf)
 		if err != nil {
-			return nil //nolint:nilerr // the time is up, or the agent stops
+			return nil // the time is up, or the agent stops
 		}
 		addrs, err := answers(buf[:n], q.service)
 		if err != nil {
