@@ -44,6 +44,9 @@ type Config struct {
 	Reaped func(name string)
 	// Quit tells that the agent has lost its name and must stop.
 	Quit func(reason string)
+	// Probe finds out whether a node of our name answers at an address, and posts a state.Probed. It must not wait
+	// for the answer.
+	Probe func(addr netip.AddrPort)
 	// Metric counts or measures.
 	Metric func(state.Metric)
 	Log    hclog.Logger

@@ -82,6 +82,8 @@ func (c *Core) apply(e state.Effect, r *reply, later []func()) []func() {
 		c.cfg.Reaped(e.Name)
 	case state.Quit:
 		c.cfg.Quit(e.Reason)
+	case state.Probe:
+		c.cfg.Probe(e.Addr)
 	case state.InternalQuery:
 		c.slowly(slowInternal, func() {
 			answer := c.cfg.Internal(e)

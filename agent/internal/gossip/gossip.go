@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -61,6 +62,11 @@ type Config struct {
 	Profile string
 	// Protocol is the version of Serf's protocol to speak, 2 to 5.
 	Protocol uint8
+	// Cluster, if not empty, is the name that all members of the cluster share, and no other: at most 255 bytes.
+	Cluster string
+	// ReclaimTime is how long a member must have been failed until another address may take its name; 0 means until
+	// memberlist has forgotten it.
+	ReclaimTime time.Duration
 	// Keyring turns encryption on; nil leaves gossip in the clear.
 	Keyring *Keyring
 	// Compression of larger messages; peers understand both.
@@ -132,6 +138,9 @@ func Start(cfg Config) (*Gossip, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Names are checked by the border, before memberlist sees anything.
+	ml.Label, ml.SkipInboundLabelCheck = cfg.Cluster, true
+	ml.DeadNodeReclaimTime = cfg.ReclaimTime
 	g := &Gossip{cfg: cfg, ml: ml, stop: make(chan struct{})}
 	g.meta.Store(&cfg.Meta)
 	g.queues = newQueues(ml.RetransmitMult, cfg.Inbox.NumMembers)
@@ -158,7 +167,11 @@ func Start(cfg Config) (*Gossip, error) {
 		ml.Logger = log.New(quiet{cfg.Std.Writer()}, cfg.Std.Prefix(), cfg.Std.Flags())
 	}
 	if ml.Transport = cfg.Transport; ml.Transport == nil {
-		t, err := newTransport(cfg.BindAddr, cfg.BindPort, ml.Logger)
+		var direct func([]byte)
+		if !g.sealed() {
+			direct = d.NotifyMsg
+		}
+		t, err := newTransport(cfg.BindAddr, cfg.BindPort, ml.Logger, direct)
 		if err != nil {
 			return nil, err
 		}
@@ -170,6 +183,7 @@ func Start(cfg Config) (*Gossip, error) {
 			}
 		}
 	}
+	ml.Transport = newBorder(ml.Transport, cfg.Cluster, cfg.Log)
 	if g.list, err = memberlist.Create(ml); err != nil {
 		_ = ml.Transport.Shutdown() // the error at hand says more
 		return nil, fmt.Errorf("start gossip: %w", err)
@@ -226,8 +240,10 @@ func (g *Gossip) Join(ctx context.Context, addrs []string, ignoreOld bool) (int,
 	}
 	done := make(chan result, 1)
 	started := g.spawn(func() {
-		g.joining.Lock()
-		defer g.joining.Unlock()
+		if ignoreOld { // the others do not disturb each other, and may well take half a minute
+			g.joining.Lock()
+			defer g.joining.Unlock()
+		}
 		if ctx.Err() != nil {
 			done <- result{0, ctx.Err()}
 			return
@@ -237,7 +253,7 @@ func (g *Gossip) Join(ctx context.Context, addrs []string, ignoreOld bool) (int,
 			defer g.ignoreOld.Add(-1)
 		}
 		n, err := g.list.Join(addrs)
-		done <- result{n, joinError(err, g.cfg.Keyring != nil)}
+		done <- result{n, g.joinError(err)}
 	})
 	if !started {
 		return 0, fmt.Errorf("join: %w", ErrStopped)
@@ -265,7 +281,18 @@ func (g *Gossip) spawn(f func()) bool {
 	}
 }
 
-func joinError(err error, encrypted bool) error {
+// ErrRefused is what joining fails with, by errors.Is, if the peer is there but not of our cluster, or has another
+// key: to ask again soon is no use.
+var ErrRefused = errors.New("refused")
+
+// refused is an error that is ErrRefused too.
+type refused struct{ error }
+
+func (refused) Is(target error) bool { return target == ErrRefused }
+
+func (r refused) Unwrap() error { return r.error }
+
+func (g *Gossip) joinError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -275,16 +302,18 @@ func joinError(err error, encrypted bool) error {
 		failures = many.Errors
 	}
 	for i, f := range failures {
-		failures[i] = explain(f, encrypted)
+		failures[i] = explain(f, g.cfg.Keyring != nil, g.cfg.Cluster)
 	}
 	return &JoinError{Failures: failures}
 }
 
 // explain adds what to do to the failures whose cause memberlist cannot know. It gives texts only.
-func explain(err error, encrypted bool) error {
+func explain(err error, encrypted bool, cluster string) error {
 	text := strings.TrimSpace(err.Error())
-	hint := ""
+	hint, hard := "", true
 	switch {
+	case strings.Contains(text, mismatch):
+		hint = "one of the two is not where it belongs, or compare -cluster"
 	case strings.Contains(text, "o installed keys could decrypt"):
 		hint = "the keys of the two sides differ; compare -encrypt and the keyring file"
 	case strings.Contains(text, "encryption is not configured"):
@@ -292,19 +321,27 @@ func explain(err error, encrypted bool) error {
 	case strings.Contains(text, "encryption is configured but remote state is not encrypted"):
 		hint = "the peer does not encrypt its gossip; start without a key or give it ours"
 	case strings.HasSuffix(text, "EOF"), strings.Contains(text, syscall.ECONNRESET.Error()):
-		if encrypted {
+		hard = false
+		switch {
+		case cluster != "":
+			hint = fmt.Sprintf("the peer hung up without an answer; it may not be of cluster %q, not have our key, or not be an agent", cluster)
+		case encrypted:
 			hint = "the peer hung up without an answer; it may not have our key, or not be an agent"
-		} else {
+		default:
 			hint = "the peer hung up without an answer; it may want an encryption key, or not be an agent"
 		}
 	case strings.Contains(text, syscall.ECONNREFUSED.Error()):
-		hint = "nothing listens there; is the agent running?"
+		hint, hard = "nothing listens there; is the agent running?", false
 	case strings.Contains(text, "i/o timeout"), strings.Contains(text, "deadline exceeded"):
-		hint = "no answer; check the address and the firewall"
+		hint, hard = "no answer; check the address and the firewall", false
 	default:
 		return err
 	}
-	return fmt.Errorf("%w (%s)", err, hint)
+	err = fmt.Errorf("%w (%s)", err, hint)
+	if hard {
+		return refused{err}
+	}
+	return err
 }
 
 // Send passes one message straight to a member, best effort by UDP. It does not wait for the network.
@@ -365,4 +402,10 @@ func (g *Gossip) Rejoin(ctx context.Context, name, addr string) error {
 	}
 	_, err := g.Join(ctx, []string{addr}, false)
 	return err
+}
+
+// Ping tells whether an agent of that name answers at the address, by UDP. It takes as long as a failed probe at most.
+func (g *Gossip) Ping(name string, addr netip.AddrPort) bool {
+	_, err := g.list.Ping(name, net.UDPAddrFromAddrPort(addr))
+	return err == nil
 }
