@@ -2,18 +2,21 @@
 // Terraform provider ask it before they act on a membership view, so that a fleet is never emptied by an
 // agent that was cut off, had just started, or saw many members fail at once.
 //
-// The rule is lopsided on purpose: adding is always allowed, removing is what gets held. It is checked in
-// this order: an untrusted view removes nothing; failures may take only so many per window (see [Window]);
-// the set never falls below its floor, which is at least one.
+// The rule is lopsided on purpose: adding is always allowed, removing is what gets held, and who announced that it
+// goes is let go whatever the view is worth, down to the floor. It is checked in this order: an untrusted view
+// removes nobody for having failed; failures may take only so many per window (see [Window]); the set never falls
+// below its floor, which is at least one unless the policy says otherwise. With [Holds] a removal is held for a
+// bounded time only.
 //
 // The package is pure and imports the standard library alone: no clock, no I/O, no goroutine. Its functions
-// may be called from any goroutine; a [Window] belongs to one.
+// may be called from any goroutine; a [Window] and a [Holds] belong to one.
 package guard
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Policy is what the operator allows.
@@ -22,6 +25,9 @@ type Policy struct {
 	Min int
 	// AllowEmpty lets the set become empty, past Min too, when every one in it left by its own will.
 	AllowEmpty bool
+	// NoFloor takes the floor away, Min or not: a trusted view may empty the set. It suits readers who would show
+	// the truth at once and only doubt the view, such as DNS.
+	NoFloor bool
 }
 
 // Request describes a change that a consumer would like to make. Names are compared as they are; each list
@@ -34,7 +40,8 @@ type Request struct {
 	Current []string
 	// Wanted is what the view asks for.
 	Wanted []string
-	// Left holds those who announced that they go: their removal is trusted more than a failure.
+	// Left holds those who announced that they go: nobody who is cut off makes that up, so their removal is held
+	// by the floor alone.
 	Left map[string]bool
 	// Distrust says why the view is not to be trusted, as a clause such as "the agent is unreachable"; empty
 	// means that it is.
@@ -60,6 +67,9 @@ type Decision struct {
 	// Failed counts those of Removed that had not left; it is what to take from the window's budget.
 	Failed int
 	Held   []Held
+	// Until is when some of Held will be let go although nothing changes; zero if time alone does not help, or if
+	// it is not a [Holds] that decided.
+	Until time.Time
 	// Wait tells that nothing may be put into effect yet: the view is not trusted and there is no earlier
 	// set to fall back on. Apply is empty then and must not be used.
 	Wait bool
@@ -69,7 +79,7 @@ type Decision struct {
 
 // Decide applies the rule. Whatever the request, Wanted is part of Apply unless Wait, Apply holds no name
 // that is in neither Current nor Wanted, and a Current that is not empty leads to an Apply that is not empty,
-// unless AllowEmpty and all of Current left.
+// unless NoFloor, or AllowEmpty and all of Current left.
 func Decide(r Request) Decision {
 	if !r.Known && r.Distrust != "" {
 		return Decision{Wait: true, Reason: "nothing is known from earlier, and " + r.Distrust}
@@ -86,10 +96,10 @@ func Decide(r Request) Decision {
 	}
 	for _, name := range minus(current, wanted) {
 		switch {
-		case r.Distrust != "":
-			d.Held = append(d.Held, Held{name, r.Distrust})
 		case r.Left[name]:
 			left = append(left, name)
+		case r.Distrust != "":
+			d.Held = append(d.Held, Held{name, r.Distrust})
 		case r.Budget >= 0 && len(failed) >= r.Budget:
 			d.Held = append(d.Held, Held{name, "as many as the removal limit allows were removed already in this window"})
 		default:
@@ -98,7 +108,7 @@ func Decide(r Request) Decision {
 	}
 
 	floor := min(max(r.Min, 1), len(current))
-	if r.AllowEmpty && everyoneLeft {
+	if r.NoFloor || r.AllowEmpty && everyoneLeft {
 		floor = 0
 	}
 	reason := fmt.Sprintf("at least %d must stay", floor)

@@ -48,7 +48,14 @@ func TestDecide(t *testing.T) {
 		{name: "replaced", current: "a", wanted: "b", apply: "b", added: "b", removed: "a", failed: 1},
 		{name: "untrusted: add but do not remove", current: "a b", wanted: "b c", distrust: cut,
 			apply: "a b c", added: "c", held: "a", reason: "1 of 1 removals held: the agent is unreachable"},
-		{name: "untrusted: leaves are held too", current: "a b", wanted: "b", left: "a", distrust: cut,
+		{name: "untrusted: leaves pass", current: "a b c", wanted: "c", left: "a", distrust: cut,
+			apply: "b c", removed: "a", held: "b", reason: "1 of 2 removals held: the agent is unreachable"},
+		{name: "untrusted: leaves pass down to the floor", current: "a b", wanted: "", left: "a b", distrust: cut,
+			apply: "a", removed: "b", held: "a", reason: "1 of 2 removals held: at least 1 must stay"},
+		{name: "untrusted: the last may leave if allowed", current: "a", left: "a", distrust: cut, policy: guard.Policy{AllowEmpty: true},
+			removed: "a"},
+		{name: "no floor", current: "a b", policy: guard.Policy{NoFloor: true, Min: 2}, removed: "a b", failed: 2},
+		{name: "no floor, untrusted", current: "a b", wanted: "b", distrust: cut, policy: guard.Policy{NoFloor: true},
 			apply: "a b", held: "a", reason: "1 of 1 removals held: the agent is unreachable"},
 		{name: "never empty by failures", current: "a b", apply: "a", removed: "b", held: "a", failed: 1,
 			reason: "1 of 2 removals held: at least 1 must stay"},
@@ -125,7 +132,7 @@ func TestDecideProperties(t *testing.T) {
 			return out
 		}
 		r := guard.Request{Known: rnd.IntN(4) > 0, Current: pick(.6), Wanted: pick(rnd.Float64()), Left: map[string]bool{},
-			Budget: rnd.IntN(6) - 1, Policy: guard.Policy{Min: rnd.IntN(5) - 1, AllowEmpty: rnd.IntN(2) == 0}}
+			Budget: rnd.IntN(6) - 1, Policy: guard.Policy{Min: rnd.IntN(5) - 1, AllowEmpty: rnd.IntN(2) == 0, NoFloor: rnd.IntN(4) == 0}}
 		for _, n := range pick(rnd.Float64()) {
 			r.Left[n] = true
 		}
@@ -169,14 +176,14 @@ func TestDecideProperties(t *testing.T) {
 		if failed != d.Failed || (r.Budget >= 0 && failed > r.Budget) {
 			t.Fatalf("seed %d: %d failures removed, reported %d: %+v -> %+v", seed, failed, d.Failed, r, d)
 		}
-		if len(r.Current) > 0 && len(d.Apply) == 0 && (!r.AllowEmpty || !allLeft) {
+		if len(r.Current) > 0 && len(d.Apply) == 0 && !r.NoFloor && (!r.AllowEmpty || !allLeft) {
 			t.Fatalf("seed %d: emptied: %+v -> %+v", seed, r, d)
 		}
-		if floor := min(r.Min, len(r.Current)); len(d.Apply) < floor && (!r.AllowEmpty || !allLeft) {
+		if floor := min(r.Min, len(r.Current)); len(d.Apply) < floor && !r.NoFloor && (!r.AllowEmpty || !allLeft) {
 			t.Fatalf("seed %d: below the floor of %d: %+v -> %+v", seed, floor, r, d)
 		}
-		if r.Distrust != "" && len(d.Removed) > 0 {
-			t.Fatalf("seed %d: removed on an untrusted view: %+v -> %+v", seed, r, d)
+		if r.Distrust != "" && d.Failed > 0 {
+			t.Fatalf("seed %d: removed who did not leave on an untrusted view: %+v -> %+v", seed, r, d)
 		}
 		if (len(d.Held) > 0) != (d.Reason != "") || !slices.IsSorted(d.Apply) || !slices.IsSorted(d.Removed) {
 			t.Fatalf("seed %d: held without a reason, or unsorted: %+v -> %+v", seed, r, d)
@@ -207,5 +214,53 @@ func TestWindow(t *testing.T) {
 	none.Spend(start, 3, 3)
 	if got := none.Budget(start, 3); got != -1 {
 		t.Errorf("the zero window limits to %d", got)
+	}
+}
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	h := guard.Holds{Limit: time.Minute}
+	for i, s := range []struct {
+		at                    time.Duration
+		current, wanted, left string
+		trusted               bool
+		apply, removed        string
+		until                 time.Duration // after start; 0 for never
+	}{
+		{at: 0, current: "a b c", wanted: "a b c", apply: "a b c"},
+		{at: 10 * time.Second, current: "a b c", wanted: "b c", apply: "a b c", until: 70 * time.Second},
+		{at: 20 * time.Second, current: "a b c", wanted: "c", apply: "a b c", until: 70 * time.Second},
+		{at: 30 * time.Second, current: "a b c", wanted: "a", left: "c", apply: "a b", removed: "c", until: 80 * time.Second},
+		{at: 40 * time.Second, current: "a b", wanted: "", apply: "a b", until: 80 * time.Second}, // a was well between
+		{at: 80 * time.Second, current: "a b", wanted: "", apply: "a", removed: "b", until: 100 * time.Second},
+		{at: 90 * time.Second, current: "a b", wanted: "", apply: "a", removed: "b", until: 100 * time.Second}, // offered again
+		{at: 100 * time.Second, current: "a", wanted: "", removed: "a"},
+		{at: 110 * time.Second, current: "", wanted: "a b", apply: "a b"},
+		{at: 120 * time.Second, current: "a b", wanted: "b", apply: "a b", until: 180 * time.Second}, // a hold of its own
+		{at: 130 * time.Second, current: "a b", wanted: "b", trusted: true, apply: "b", removed: "a"},
+	} {
+		r := guard.Request{Known: true, Current: names(s.current), Wanted: names(s.wanted), Left: set(s.left), Budget: -1,
+			Policy: guard.Policy{AllowEmpty: true, NoFloor: true}}
+		if !s.trusted {
+			r.Distrust = "test"
+		}
+		d := h.Decide(start.Add(s.at), r)
+		var until time.Duration
+		if !d.Until.IsZero() {
+			until = d.Until.Sub(start)
+		}
+		if !slices.Equal(d.Apply, names(s.apply)) || !slices.Equal(d.Removed, names(s.removed)) || until != s.until {
+			t.Errorf("step %d: got %v, removed %v, until %v; want %q, %q, %v", i, d.Apply, d.Removed, until, s.apply, s.removed, s.until)
+		}
+	}
+
+	var forever guard.Holds
+	for range 3 {
+		start = start.Add(1000 * time.Hour)
+		d := forever.Decide(start, guard.Request{Known: true, Current: names("a"), Distrust: "test", Budget: -1})
+		if len(d.Held) != 1 || !d.Until.IsZero() {
+			t.Errorf("without a limit: %+v", d)
+		}
 	}
 }
