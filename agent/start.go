@@ -22,13 +22,20 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
 
+// Two seconds of user events at the rate that an agent may send them. Packets overtake each other by as much when an
+// agent gets no processor time for a moment, and streams fall as much behind.
+const (
+	eventTimes = 8192 // Lamport times by which an event may come late
+	eventLog   = 8192 // events by which a stream may be behind
+)
+
 // startEvents starts the way of events: pipeline, log, handlers.
 func (a *Agent) startEvents() error {
 	specs, err := handler.ParseAll(a.cfg.EventHandlers)
 	if err != nil {
 		return err
 	}
-	a.events = event.NewLog(0)
+	a.events = event.NewLog(eventLog)
 	a.pipeline = event.StartPipeline(event.PipelineConfig{Out: a.events, Coalesce: event.DefaultCoalesceConfig()})
 	a.handlers = handler.Start(handler.Config{
 		Events:     a.events,
@@ -58,7 +65,7 @@ func (a *Agent) startEvents() error {
 
 // startGossip starts the core and the gossip under it. Members are known from here on.
 func (a *Agent) startGossip() error {
-	interval, err := gossip.Interval(a.cfg.Profile)
+	interval, err := gossip.QueryInterval(a.cfg.Profile)
 	if err != nil {
 		return err
 	}
@@ -140,6 +147,7 @@ func (a *Agent) stateConfig(gossipInterval time.Duration) state.Config {
 	cfg.QuerySizeLimit = a.cfg.QuerySizeLimit
 	cfg.QueryResponseSizeLimit = a.cfg.QueryResponseSizeLimit
 	cfg.GossipInterval = gossipInterval
+	cfg.EventBuffer = eventTimes
 	cfg.ReconnectInterval = a.cfg.ReconnectInterval
 	cfg.ReconnectTimeout = a.cfg.ReconnectTimeout
 	cfg.TombstoneTimeout = a.cfg.TombstoneTimeout

@@ -124,10 +124,8 @@ func (c *Config) validate() error {
 	case c.Protocol < ProtocolMin:
 		return fmt.Errorf("protocol version '%d' too low. Must be in range: [%d, %d]", c.Protocol, ProtocolMin, ProtocolMax)
 	}
-	switch c.Profile {
-	case ProfileLAN, ProfileWAN, ProfileLocal:
-	default:
-		return fmt.Errorf("unknown profile: %s (one of lan, wan, local)", c.Profile)
+	if !slices.Contains(Profiles(), c.Profile) {
+		return fmt.Errorf("unknown profile: %s (one of %s)", c.Profile, strings.Join(Profiles(), ", "))
 	}
 	if c.LogFormat != LogText && c.LogFormat != LogJSON {
 		return fmt.Errorf("invalid log format: %s (one of text, json)", c.LogFormat)

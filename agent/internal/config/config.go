@@ -27,12 +27,21 @@ const (
 // UserEventSizeMax is the hard upper limit of UserEventSizeLimit in bytes (Serf reference 6).
 const UserEventSizeMax = 9 * 1024
 
-// The timing profiles (Serf reference 1.2).
+// The timing profiles. Those of the prefix "serf-" keep Serf's timing (Serf reference 1.2) and push nothing; the others
+// are faster (docs/timing.md).
 const (
-	ProfileLAN   = "lan"
-	ProfileWAN   = "wan"
-	ProfileLocal = "local"
+	ProfileLAN       = "lan"
+	ProfileWAN       = "wan"
+	ProfileLocal     = "local"
+	ProfileSerfLAN   = "serf-lan"
+	ProfileSerfWAN   = "serf-wan"
+	ProfileSerfLocal = "serf-local"
 )
+
+// Profiles returns the names of the timing profiles.
+func Profiles() []string {
+	return []string{ProfileLAN, ProfileWAN, ProfileLocal, ProfileSerfLAN, ProfileSerfWAN, ProfileSerfLocal}
+}
 
 // The values of LogFormat.
 const (
@@ -92,7 +101,7 @@ type Config struct {
 	EnableSyslog   bool
 	SyslogFacility string
 
-	// Profile sets the timing: ProfileLAN, ProfileWAN or ProfileLocal.
+	// Profile sets the timing: one of Profiles.
 	Profile string
 	// Protocol is the version of Serf's protocol to speak, ProtocolMin to ProtocolMax; 0 or less means
 	// ProtocolDefault.

@@ -374,7 +374,7 @@ func TestCompleteErrors(t *testing.T) {
 		"invalid encryption key: key size must be 16, 24 or 32 bytes, not 3 (make one with 'gossip keygen')":               func(c *Config) { c.EncryptKey = "YWJj" },
 		"protocol version '6' too high. Must be in range: [2, 5]":                                                          func(c *Config) { c.Protocol = 6 },
 		"protocol version '1' too low. Must be in range: [2, 5]":                                                           func(c *Config) { c.Protocol = 1 },
-		"unknown profile: moon (one of lan, wan, local)":                                                                   func(c *Config) { c.Profile = "moon" },
+		"unknown profile: moon (one of lan, wan, local, serf-lan, serf-wan, serf-local)":                                   func(c *Config) { c.Profile = "moon" },
 		"invalid log level: FOO. Valid log levels are: [TRACE DEBUG INFO WARN ERR]":                                        func(c *Config) { c.LogLevel = "foo" },
 		"invalid log format: xml (one of text, json)":                                                                      func(c *Config) { c.LogFormat = "xml" },
 		"Invalid event script: Event 'nope' invoking 'x.sh'":                                                               func(c *Config) { c.EventHandlers = []string{"user,nope=x.sh"} },

@@ -58,6 +58,7 @@ type Core struct {
 	net     Network
 	inbox   *inbox
 	queries map[queryID]*Query // owned by the loop
+	limit   eventLimit         // owned by the loop
 	slow    map[string]chan func()
 	members atomic.Int64  // of every status
 	time    atomic.Uint64 // of the member clock
@@ -72,6 +73,7 @@ func New(cfg Config) *Core {
 		cfg:     cfg,
 		inbox:   newInbox(),
 		queries: map[queryID]*Query{},
+		limit:   newEventLimit(),
 		slow:    map[string]chan func(){},
 		stop:    make(chan struct{}),
 	}
@@ -104,8 +106,14 @@ func (c *Core) Stop() {
 	c.running.Wait()
 }
 
-// Post hands over one input. It never blocks.
-func (c *Core) Post(in state.Input) { c.inbox.put(item{in: in}) }
+// Post hands over inputs, in order. It never blocks.
+func (c *Core) Post(in ...state.Input) {
+	items := make([]item, len(in))
+	for i := range in {
+		items[i].in = in[i]
+	}
+	c.inbox.put(items...)
+}
 
 // NumMembers is the number of members of every status, ourselves included.
 func (c *Core) NumMembers() int { return int(c.members.Load()) }

@@ -45,7 +45,7 @@ func (c *Core) step(it item, later []func()) []func() {
 		it.reply <- reply{}
 		return later
 	}
-	effects, err := c.cfg.State.Step(time.Now(), it.in)
+	effects, err := c.advance(time.Now(), it.in)
 	r := reply{err: err}
 	for _, e := range effects {
 		later = c.apply(e, &r, later)
@@ -57,6 +57,17 @@ func (c *Core) step(it item, later []func()) []func() {
 	return later
 }
 
+// advance applies one input to the state, unless it is a user event too many.
+func (c *Core) advance(now time.Time, in state.Input) ([]state.Effect, error) {
+	if e, ok := in.(state.UserEvent); ok {
+		if err := c.limit.admit(now, len(e.Name)+len(e.Payload)); err != nil {
+			c.cfg.Metric(state.Metric{Name: "gossip.events.refused", Kind: state.Counter, Value: 1})
+			return nil, err
+		}
+	}
+	return c.cfg.State.Step(now, in)
+}
+
 func (c *Core) apply(e state.Effect, r *reply, later []func()) []func() {
 	switch e := e.(type) {
 	case state.Broadcast:
@@ -64,6 +75,9 @@ func (c *Core) apply(e state.Effect, r *reply, later []func()) []func() {
 		if e.Notify {
 			sent = make(chan struct{})
 			r.sent = sent
+		}
+		if e.Queue == state.QueueEvent {
+			c.limit.passed(time.Now(), len(e.Msg))
 		}
 		c.net.Broadcast(e.Queue, e.Msg, sent)
 	case state.Send:

@@ -41,23 +41,27 @@ type inbox struct {
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
-// put returns false if the core has stopped or the item was dropped.
-func (b *inbox) put(it item) bool {
+// put returns false if the core has stopped or an item was dropped.
+func (b *inbox) put(items ...item) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return false
 	}
-	if _, message := it.in.(state.Receive); message && len(b.items) >= inboxLimit {
-		b.dropped++
-		return false
+	all := true
+	for _, it := range items {
+		if _, message := it.in.(state.Receive); message && len(b.items) >= inboxLimit {
+			b.dropped++
+			all = false
+			continue
+		}
+		b.items = append(b.items, it)
 	}
-	b.items = append(b.items, it)
 	select {
 	case b.wake <- struct{}{}:
 	default: // the core has not seen the last wake-up yet
 	}
-	return true
+	return all
 }
 
 // take returns all that waits, and how many messages were dropped since last time. The slice is valid until

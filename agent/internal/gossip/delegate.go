@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-metrics"
@@ -40,13 +41,29 @@ func (d *delegate) NotifyMsg(buf []byte) {
 		return
 	}
 	metrics.AddSample([]string{"serf", "msgs", "received"}, float32(len(buf)))
-	raw := bytes.Clone(buf)
-	msg, err := wire.Decode(raw)
-	if err != nil {
-		d.cfg.Log.Warn("dropping a message that cannot be decoded", "err", err)
+	if d.seen.has(buf) {
 		return
 	}
-	d.cfg.Inbox.Post(state.Receive{Msg: msg, Raw: raw})
+	raw := bytes.Clone(buf)
+	msgs := [][]byte{raw}
+	if wire.Type(raw[0]) == wire.TypeBatch {
+		var err error
+		if msgs, err = wire.SplitBatch(raw); err != nil {
+			d.cfg.Log.Warn("dropping messages that cannot be decoded", "err", err)
+			return
+		}
+		msgs = slices.DeleteFunc(msgs, d.seen.has)
+	}
+	inputs := make([]state.Input, 0, len(msgs))
+	for _, raw := range msgs {
+		msg, err := wire.Decode(raw)
+		if err != nil {
+			d.cfg.Log.Warn("dropping a message that cannot be decoded", "err", err)
+			continue
+		}
+		inputs = append(inputs, state.Receive{Msg: msg, Raw: raw})
+	}
+	d.cfg.Inbox.Post(inputs...)
 }
 
 // GetBroadcasts fills a packet.
@@ -72,13 +89,20 @@ func (d *delegate) MergeRemoteState(buf []byte, join bool) {
 }
 
 // NotifyJoin tells that a node is alive that was not.
-func (d *delegate) NotifyJoin(n *memberlist.Node) { d.cfg.Inbox.Post(state.NodeJoin{Node: node(n)}) }
+func (d *delegate) NotifyJoin(n *memberlist.Node) {
+	d.roster.put(n)
+	d.cfg.Inbox.Post(state.NodeJoin{Node: node(n)})
+}
 
 // NotifyLeave tells that a node is dead or has left.
-func (d *delegate) NotifyLeave(n *memberlist.Node) { d.cfg.Inbox.Post(state.NodeLeave{Node: node(n)}) }
+func (d *delegate) NotifyLeave(n *memberlist.Node) {
+	d.roster.remove(n.Name)
+	d.cfg.Inbox.Post(state.NodeLeave{Node: node(n)})
+}
 
 // NotifyUpdate tells that a node has another address, meta or version.
 func (d *delegate) NotifyUpdate(n *memberlist.Node) {
+	d.roster.put(n)
 	d.cfg.Inbox.Post(state.NodeUpdate{Node: node(n)})
 }
 

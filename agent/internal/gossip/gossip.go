@@ -34,9 +34,9 @@ const memberlistProtocol = 2
 // Inbox takes what memberlist hears. Its methods are called from memberlist's goroutines, some with
 // memberlist's locks held: Post must not block and must not call back into Gossip.
 type Inbox interface {
-	// Post hands over one input. It keeps every node event and may drop, and must count, messages beyond a
+	// Post hands over inputs, in order. It keeps every node event and may drop, and must count, messages beyond a
 	// bound of its own.
-	Post(in state.Input)
+	Post(in ...state.Input)
 	// LocalState returns what to send in a push/pull: a message of type 2. It may wait for the core.
 	LocalState() []byte
 	// NumMembers is the number of members of every status; it scales the retransmits.
@@ -58,7 +58,7 @@ type Config struct {
 	// AdvertiseAddr and AdvertisePort are told to peers in place of the bound ones; "" and 0 mean those.
 	AdvertiseAddr string
 	AdvertisePort int
-	// Profile is lan, wan or local: memberlist's presets (Serf reference 1.2).
+	// Profile is the name of the timing to keep: see Profiles.
 	Profile string
 	// Protocol is the version of Serf's protocol to speak, 2 to 5.
 	Protocol uint8
@@ -93,6 +93,9 @@ type Gossip struct {
 	list   *memberlist.Memberlist
 	ml     *memberlist.Config
 	queues queues
+	roster roster
+	pusher *pusher
+	seen   *seen
 	meta   atomic.Pointer[[]byte]
 	// ourPush is above zero while we run a join, whose push/pulls may be told to leave old events out.
 	ignoreOld atomic.Int32
@@ -107,43 +110,20 @@ type Gossip struct {
 // ErrStopped tells that the agent is shutting down.
 var ErrStopped = errors.New("the agent is shutting down")
 
-// ErrProfile tells that Config.Profile is unknown.
-var ErrProfile = errors.New("unknown profile")
-
-func profile(name string) (*memberlist.Config, error) {
-	switch name {
-	case "lan":
-		return memberlist.DefaultLANConfig(), nil
-	case "wan":
-		return memberlist.DefaultWANConfig(), nil
-	case "local":
-		return memberlist.DefaultLocalConfig(), nil
-	default:
-		return nil, fmt.Errorf("%w %q: choose lan, wan or local", ErrProfile, name)
-	}
-}
-
-// Interval returns how often a profile gossips; the default time-out of queries is a multiple of it.
-func Interval(profileName string) (time.Duration, error) {
-	ml, err := profile(profileName)
-	if err != nil {
-		return 0, err
-	}
-	return ml.GossipInterval, nil
-}
-
 // Start binds the gossip address and begins to listen. It contacts nobody: see Join.
 func Start(cfg Config) (*Gossip, error) {
-	ml, err := profile(cfg.Profile)
+	timing, err := profile(cfg.Profile)
 	if err != nil {
 		return nil, err
 	}
+	ml := timing.ml
 	// Names are checked by the border, before memberlist sees anything.
 	ml.Label, ml.SkipInboundLabelCheck = cfg.Cluster, true
 	ml.DeadNodeReclaimTime = cfg.ReclaimTime
-	g := &Gossip{cfg: cfg, ml: ml, stop: make(chan struct{})}
+	g := &Gossip{cfg: cfg, ml: ml, roster: roster{self: cfg.Name}, seen: newSeen(), stop: make(chan struct{})}
 	g.meta.Store(&cfg.Meta)
-	g.queues = newQueues(ml.RetransmitMult, cfg.Inbox.NumMembers)
+	g.queues = newQueues(timing.retransmit, cfg.Inbox.NumMembers)
+	g.pusher = newPusher(&g.roster, timing.fanout, g.pushRoom(), g.pushTo)
 
 	ml.Name = cfg.Name
 	ml.BindAddr, ml.BindPort = cfg.BindAddr, cfg.BindPort
@@ -189,6 +169,7 @@ func Start(cfg Config) (*Gossip, error) {
 		return nil, fmt.Errorf("start gossip: %w", err)
 	}
 	g.spawn(g.watchQueues)
+	g.spawn(func() { g.pusher.run(g.stop) })
 	return g, nil
 }
 
@@ -347,13 +328,21 @@ func explain(err error, encrypted bool, cluster string) error {
 // Send passes one message straight to a member, best effort by UDP. It does not wait for the network.
 func (g *Gossip) Send(to netip.AddrPort, node string, msg []byte) error {
 	metrics.AddSample([]string{"serf", "msgs", "sent"}, float32(len(msg)))
-	return g.list.SendToAddress(memberlist.Address{Addr: to.String(), Name: node}, msg)
+	return g.sendPacket(to.String(), node, msg)
 }
 
-// Broadcast queues one message for gossip. sent, if not nil, is closed once it has been sent out as often as
-// it will be, which never happens while no other member is alive.
+// Broadcast sends one message to everyone: at once to a few members, who pass it on, and by gossip, which repairs what
+// is lost on the way. sent, if not nil, is closed once gossip has sent it out as often as it will, which never happens
+// while no other member is alive.
 func (g *Gossip) Broadcast(q state.Queue, msg []byte, sent chan<- struct{}) {
-	g.queues[q].QueueBroadcast(&broadcast{msg: msg, sent: sent})
+	g.seen.add(msg)
+	g.pusher.push(msg)
+	b := &broadcast{msg: msg, sent: sent}
+	if len(msg) > g.gossipRoom() {
+		b.Finished() // it would wait for ever for a packet with so much room
+		return
+	}
+	g.queues.add(q, b, g.pusher.fanout > 0)
 }
 
 // QueueDepth returns how many messages wait in a queue.

@@ -31,10 +31,10 @@ func newRecorder() *recorder {
 	return &recorder{posted: make(chan struct{}, 1), local: wire.Encode(&wire.PushPull{LTime: 7})}
 }
 
-func (r *recorder) Post(in state.Input) {
+func (r *recorder) Post(in ...state.Input) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inputs = append(r.inputs, in)
+	r.inputs = append(r.inputs, in...)
 	select {
 	case r.posted <- struct{}{}:
 	default:

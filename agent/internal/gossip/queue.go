@@ -15,6 +15,10 @@ const (
 	queueCheckInterval = 30 * time.Second
 	queueWarnDepth     = 128
 	queueMaxDepth      = 4096
+
+	// pushedMaxDepth bounds a queue whose messages have been pushed already. Gossip, which then only repairs, carries a
+	// few hundred a second: a longer queue would send what everyone has known for long.
+	pushedMaxDepth = 1024
 )
 
 // queues are the three broadcast queues of Serf. memberlist drains them in the order intents, queries,
@@ -33,6 +37,14 @@ func newQueues(retransmitMult int, numNodes func() int) queues {
 		q[i] = &memberlist.TransmitLimitedQueue{RetransmitMult: retransmitMult, NumNodes: numNodes}
 	}
 	return q
+}
+
+// add queues a message. If messages were pushed too, those sent most often are dropped when the queue is full.
+func (q *queues) add(name state.Queue, b *broadcast, pushed bool) {
+	q[name].QueueBroadcast(b)
+	if pushed && q[name].NumQueued() > pushedMaxDepth+pushedMaxDepth/8 {
+		q[name].Prune(pushedMaxDepth)
+	}
 }
 
 // drain returns messages of at most limit bytes in all, each counted with overhead bytes more.

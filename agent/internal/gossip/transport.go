@@ -41,14 +41,19 @@ type transport struct {
 	alive   context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	// direct, if not nil, takes user messages that come in a packet of their own in the clear, as agents of ours send
+	// them. The slice is valid during the call only. memberlist would pass them through two goroutines and a stack,
+	// from which the newest come first.
+	direct func(msg []byte)
 }
 
 var _ memberlist.Transport = (*transport)(nil)
 
 // newTransport binds TCP and UDP to one port, which the kernel chooses if it is 0.
-func newTransport(bindAddr string, bindPort int, logger *log.Logger) (*transport, error) {
+func newTransport(bindAddr string, bindPort int, logger *log.Logger, direct func([]byte)) (*transport, error) {
 	t := &transport{
 		log:     logger,
+		direct:  direct,
 		packets: make(chan *memberlist.Packet),
 		streams: make(chan net.Conn),
 	}
@@ -144,7 +149,7 @@ func (t *transport) WriteTo(packet []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	_, err = t.udp.WriteToUDPAddrPort(packet, to)
+	_, err = t.udp.WriteToUDPAddrPort(packet, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 	return time.Now(), err
 }
 
@@ -168,6 +173,10 @@ func (t *transport) receive() {
 			continue
 		}
 		metrics.IncrCounter([]string{"memberlist", "udp", "received"}, float32(n))
+		if t.direct != nil && n > 1 && buf[0] == userMessage {
+			t.direct(buf[1:n])
+			continue
+		}
 		select {
 		case t.packets <- &memberlist.Packet{Buf: slices.Clone(buf[:n]), From: from, Timestamp: now}:
 		case <-t.alive.Done():

@@ -11,7 +11,7 @@ import (
 
 func newTestTransport(t *testing.T, addr string) *transport {
 	t.Helper()
-	tr, err := newTransport(addr, 0, log.New(io.Discard, "", 0))
+	tr, err := newTransport(addr, 0, log.New(io.Discard, "", 0), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,10 @@ import (
 // deliver what cannot be remembered would be to deliver it again and again.
 const maxPerTime = 4096
 
+// sharedTimes is how many Lamport times back a push/pull tells of, however many are remembered: as far as Serf's agents
+// look.
+const sharedTimes = 512
+
 // eventRing remembers the user events of the last len(slots) Lamport times, to deliver each once and to tell
 // newcomers (reference 2.6).
 type eventRing struct {
@@ -53,7 +57,7 @@ func (r *eventRing) add(m *wire.UserEvent) bool {
 func (r *eventRing) list(now lamport.Time) []*wire.EventSlot {
 	list := make([]*wire.EventSlot, 0, 16)
 	for _, slot := range r.slots {
-		if slot != nil && !tooOld(slot.LTime, now, len(r.slots)) {
+		if slot != nil && !tooOld(slot.LTime, now, min(len(r.slots), sharedTimes)) {
 			list = append(list, slot)
 		}
 	}

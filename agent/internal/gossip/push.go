@@ -1,0 +1,163 @@
+package gossip
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-metrics"
+
+	"github.com/seed-645ce708/gossip/agent/internal/rate"
+	"github.com/seed-645ce708/gossip/agent/internal/wire"
+)
+
+// Bounds of what is pushed. A message beyond them is not lost: gossip carries it, more slowly.
+const (
+	// pushQueueDepth bounds the messages that wait while packets are being sent.
+	pushQueueDepth = 8192
+	// pushRate and pushBurst bound the messages that one agent pushes, whatever others make it hear for the first
+	// time. The rate is twice what the cluster accepts (package core).
+	pushRate, pushBurst = 8192, 8192
+	// stockRate bounds the messages a second that all of our agents together push to one agent of Serf's. Its own
+	// gossip carries about as many.
+	stockRate  = 100
+	stockBurst = 32
+)
+
+// smallCluster is up to how many members the number of digits, by which Serf counts retransmits, is one. Pushing to
+// three there would send more than Serf does; and two are nearly all.
+const smallCluster = 9
+
+// pusher sends fresh messages at once to a few members. What is pushed while it sends waits and goes out together, so
+// that messages are sent singly when there are few, and many to a packet when there are many.
+type pusher struct {
+	roster *roster
+	fanout int                       // members to push to; 0 pushes nothing
+	limit  int                       // bytes of a message that fill a packet
+	send   func(to peer, msg []byte) // may take as long as a socket does
+	metric func(name string, n int)  // counts
+	intn   func(int) int             // random number below n
+	all    rate.Bucket
+	stock  rate.Bucket
+
+	mu      sync.Mutex
+	pending [][]byte
+	dropped int
+	wake    chan struct{} // capacity 1
+}
+
+func newPusher(r *roster, fanout, limit int, send func(peer, []byte)) *pusher {
+	return &pusher{
+		roster: r, fanout: fanout, limit: limit, send: send,
+		metric: func(name string, n int) { metrics.IncrCounter([]string{"gossip", "push", name}, float32(n)) },
+		intn:   rand.IntN, //nolint:gosec // picks peers, protects nothing
+		all:    rate.Bucket{PerSecond: pushRate, Burst: pushBurst},
+		stock:  rate.Bucket{PerSecond: stockRate, Burst: stockBurst},
+		wake:   make(chan struct{}, 1),
+	}
+}
+
+// push queues a message. It never blocks and keeps msg.
+func (p *pusher) push(msg []byte) {
+	if p.fanout == 0 {
+		return
+	}
+	p.mu.Lock()
+	if len(p.pending) < pushQueueDepth {
+		p.pending = append(p.pending, msg)
+	} else {
+		p.dropped++
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default: // run has not seen the last wake-up yet
+	}
+}
+
+// run sends until stop is closed.
+func (p *pusher) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-p.wake:
+			p.mu.Lock()
+			msgs, dropped := p.pending, p.dropped
+			p.pending, p.dropped = nil, 0
+			p.mu.Unlock()
+			p.flush(time.Now(), msgs, dropped)
+		case <-stop:
+			return
+		}
+	}
+}
+
+// flush sends messages, and counts those that are left to gossip.
+func (p *pusher) flush(now time.Time, msgs [][]byte, dropped int) {
+	for i := range msgs {
+		if !p.all.Take(now, 1) {
+			dropped += len(msgs) - i
+			msgs = msgs[:i]
+			break
+		}
+	}
+	others, ours := p.roster.size()
+	if stock := others - ours; stock > 0 {
+		p.stock.PerSecond = stockRate * float64(stock) / float64(ours+1)
+	}
+	packets := 0
+	for _, group := range pack(msgs, p.limit) {
+		batch := group[0]
+		if len(group) > 1 {
+			batch = wire.BeginBatch(make([]byte, 0, p.limit))
+			for _, msg := range group {
+				batch = wire.AppendToBatch(batch, msg)
+			}
+		}
+		for _, to := range p.roster.choose(fanout(p.fanout, others), p.intn) {
+			if to.ours {
+				p.send(to, batch)
+				packets++
+				continue
+			}
+			for _, msg := range group {
+				if p.stock.Take(now, 1) {
+					p.send(to, msg)
+					packets++
+				}
+			}
+		}
+	}
+	if packets > 0 {
+		p.metric("packets", packets)
+	}
+	if dropped > 0 {
+		p.metric("dropped", dropped)
+	}
+}
+
+// fanout is how many of the others a message is pushed to.
+func fanout(most, others int) int {
+	if others < smallCluster {
+		return min(most, 2)
+	}
+	return most
+}
+
+// pack groups messages, in order, so that each group fits a batch of at most limit bytes. A message that does not fit
+// one by itself is a group of its own.
+func pack(msgs [][]byte, limit int) [][][]byte {
+	var groups [][][]byte
+	start, size := 0, 1
+	for i, msg := range msgs {
+		n := len(msg) + wire.BatchItemOverhead
+		if i > start && size+n > limit {
+			groups = append(groups, msgs[start:i])
+			start, size = i, 1
+		}
+		size += n
+	}
+	if start < len(msgs) {
+		groups = append(groups, msgs[start:])
+	}
+	return groups
+}
