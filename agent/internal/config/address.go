@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-
-	"github.com/hashicorp/go-sockaddr/template"
 )
 
 // Addresses are the addresses of a configuration, resolved.
@@ -170,24 +168,4 @@ func parsePort(port string) (uint16, error) {
 		return 0, fmt.Errorf("port %q is not a number from 0 to 65535", port)
 	}
 	return uint16(n), nil
-}
-
-// expandTemplate evaluates a go-sockaddr template such as "{{ GetPrivateIP }}:7946", which must yield exactly
-// one address. Other text is returned as it is.
-func expandTemplate(text string) (string, error) {
-	if !strings.Contains(text, "{{") {
-		return text, nil
-	}
-	out, err := template.Parse(text)
-	if err != nil {
-		return "", fmt.Errorf("template %s: %w", text, err)
-	}
-	out = strings.TrimSpace(out)
-	switch {
-	case out == "" || strings.HasPrefix(out, ":") && !strings.HasPrefix(out, "::"):
-		return "", fmt.Errorf("template %s finds no address on this host", text)
-	case strings.ContainsAny(out, " \t\n"):
-		return "", fmt.Errorf("template %s finds several addresses: %s (narrow it down, for example with '| limit 1')", text, strings.Join(strings.Fields(out), " "))
-	}
-	return out, nil
 }
