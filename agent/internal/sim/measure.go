@@ -69,15 +69,19 @@ type Report struct {
 	Nodes    int
 	Machines int // of them, real state machines
 
-	Idle    Traffic
-	Event   Spread // a user event, until it is delivered
-	Join    Spread // one agent joins, until the others see it
-	Leave   Spread // one leaves in peace, until the others see it as left
-	Crash   Spread // one is killed, until the others see it as failed
-	Bytes   float64
-	Rough   int // false positives in a minute of 5 % loss with one agent frozen for 3 s
-	Steps   uint64
-	Virtual time.Duration
+	Idle  Traffic
+	Event Spread // a user event, until it is delivered
+	// EventBytes is what an agent sends on account of one user event, with its share of gossip that follows.
+	EventBytes float64
+	Join       Spread // one agent joins, until the others see it
+	Leave      Spread // one leaves in peace, until the others see it as left
+	Crash      Spread // one is killed, until the others see it as failed
+	// False is how often an agent takes another for failed that is not, in a minute of 5 % loss in which one agent
+	// stands still for 3 s.
+	False int
+
+	Virtual time.Duration // simulated
+	Steps   uint64        // of the simulation
 }
 
 // Measure simulates a cluster of so many agents, who know each other, and measures one thing after the other. Of
@@ -101,12 +105,13 @@ func Measure(nodes, machines int, seed uint64, timing Timing, network Network, p
 
 	progress("user events")
 	var spreads []Spread
-	before := w.counters
+	before, began := w.counters, w.Now()
 	for i := range rounds {
 		spreads = append(spreads, w.measureEvent(i*nodes/rounds, fmt.Sprint("event ", i)))
 	}
 	r.Event = median(spreads)
-	r.Bytes = float64(w.counters.PacketBytes-before.PacketBytes) / rounds / float64(nodes)
+	idle := r.Idle.BytesPerSecond * (1 - r.Idle.StreamShare) * (w.Now() - began).Seconds()
+	r.EventBytes = (float64(w.counters.PacketBytes-before.PacketBytes)/float64(nodes) - idle) / rounds
 
 	progress("joins")
 	spreads = nil
@@ -130,7 +135,7 @@ func Measure(nodes, machines int, seed uint64, timing Timing, network Network, p
 	r.Crash = median(spreads)
 
 	progress("rough weather")
-	r.Rough = w.measureRough(nodes - 1)
+	r.False = w.measureFalse(nodes - 1)
 	r.Steps, r.Virtual = w.steps, w.Now()
 	return r
 }
@@ -216,8 +221,8 @@ func since(start time.Duration, times []time.Duration, of int) Spread {
 	return spread(times, of)
 }
 
-// measureRough counts how often an agent takes another for failed that is not, in bad weather.
-func (w *World) measureRough(stalled int) int {
+// measureFalse counts how often an agent takes another for failed that is not, in bad weather.
+func (w *World) measureFalse(stalled int) int {
 	wrong := 0
 	w.onMember = func(_, subject int32, s view.Status) {
 		if s == view.StatusFailed && w.nodes[subject].up {

@@ -24,8 +24,8 @@ func TestMeasure(t *testing.T) {
 				t.Errorf("not everyone was reached: %v", s)
 			}
 		}
-		if r.Rough > 0 {
-			t.Errorf("%d false positives", r.Rough)
+		if r.False > 0 {
+			t.Errorf("%d false positives", r.False)
 		}
 	}
 	thirty := Measure(30, -1, 1, SerfLAN(), LAN(), nil)

@@ -171,6 +171,9 @@ func (n *node) finish(q *queue) {
 // receive handles a packet.
 func (n *node) receive(p *packet) {
 	w := n.w
+	if w.onArrive != nil {
+		w.onArrive(n.id, p)
+	}
 	switch p.purpose {
 	case ping:
 		if p.target == n.id {

@@ -38,6 +38,7 @@ func (w *World) newSerf(n *node) serf {
 func (w *World) stateConfig() state.Config {
 	cfg := state.DefaultConfig()
 	cfg.GossipInterval = w.cfg.Timing.GossipInterval
+	cfg.Probation = w.cfg.Timing.Probation
 	if w.cfg.Reconnect > 0 {
 		cfg.ReconnectInterval = w.cfg.Reconnect
 	}
@@ -88,8 +89,9 @@ func (n *node) wake() {
 	n.tickAt = n.after(next.minus(n.w.now), stateTick, 0)
 }
 
-func (n *node) stateTick(at instant) {
-	if n.tickAt == at {
+// stateTick lets the Serf layer do what is due, unless a tick that came earlier has done it.
+func (n *node) stateTick() {
+	if n.tickAt > 0 && n.w.now >= n.tickAt {
 		n.tickAt = 0
 		n.serf.tick()
 		n.wake()

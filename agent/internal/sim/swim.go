@@ -302,8 +302,8 @@ func (s *suspicion) hurry(n *node, id int32) {
 }
 
 // suspicionEnd: nobody refuted in time. Entries that were overtaken by confirmations do not count.
-func (n *node) suspicionEnd(id int32, at instant) {
-	if s := n.suspicions[id]; s == nil || s.due != at || n.conditions[id] != suspect {
+func (n *node) suspicionEnd(id int32) {
+	if s := n.suspicions[id]; s == nil || n.w.now < s.due || n.conditions[id] != suspect {
 		return
 	}
 	n.heardDead(n.w.accuse(deadMessage, id, n.id, n.incs[id]))

@@ -24,6 +24,9 @@ type Timing struct {
 	// LazyMult takes the place of RetransmitMult for messages that were pushed.
 	LazyMult int
 
+	// Probation is what package state calls so; 0 is Serf's way.
+	Probation time.Duration
+
 	// Broadcast is how long a leaving agent waits for each of its two messages to be out, and Propagate how long it
 	// then stays.
 	Broadcast, Propagate time.Duration
@@ -53,5 +56,6 @@ func SerfLAN() Timing {
 func Ours() Timing {
 	t := SerfLAN()
 	t.Fanout, t.LazyMult = 3, 2
+	t.Probation = 2 * time.Minute
 	return t
 }

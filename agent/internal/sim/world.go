@@ -59,10 +59,10 @@ type World struct {
 	// Hooks; nil means that nobody looks.
 	onEvent  func(at int32, e *wire.UserEvent)               // a user event is delivered
 	onMember func(at, subject int32, status view.Status)     // a member's status changes; StatusNone: it is reaped
-	onNews   func(at int32, m *message, fresh bool)          // a message of Serf's arrives
 	onAnswer func(at int32, from string, ack bool)           // an answer to a query arrives
 	onSend   func(from, to int32, p *packet, bytes int)      // a packet is sent
 	onLost   func(from, to int32, p *packet, because string) // a packet does not arrive
+	onArrive func(at int32, p *packet)                       // a packet arrives
 }
 
 // New returns a world in which no agent runs yet.
@@ -198,9 +198,9 @@ func (n *node) happen(e entry) {
 	case pushPullTick:
 		n.pushPullTick()
 	case suspicionEnd:
-		n.suspicionEnd(int32(e.x), e.at)
+		n.suspicionEnd(int32(e.x))
 	case stateTick:
-		n.stateTick(e.at)
+		n.stateTick()
 	case call:
 		e.f()
 	case arrive:

@@ -21,8 +21,11 @@ func (s *State) LocalState() *wire.PushPull {
 		QueryLTime:   s.clocks.query.Time(),
 	}
 	for _, m := range s.members.sorted {
-		pp.StatusLTimes[m.Name] = s.members.byName[m.Name].statusTime
-		if m.Status == view.StatusLeft {
+		own := s.members.byName[m.Name]
+		pp.StatusLTimes[m.Name] = own.statusTime
+		// Who left and has announced itself since is only waiting for memberlist to show it: to list it would make
+		// a leave, and a newer one, out of its join.
+		if m.Status == view.StatusLeft && !own.rejoined {
 			pp.LeftMembers = append(pp.LeftMembers, m.Name)
 		}
 	}
