@@ -91,6 +91,7 @@ func (c *Core) apply(e state.Effect, r *reply, later []func()) []func() {
 		if q, ok := ev.(*event.Query); ok {
 			q.Respond = c.responder(q)
 		}
+		r.event, _ = ev.(*event.User)
 		return append(later, func() { c.cfg.Emit(ev) })
 	case state.Reaped:
 		c.cfg.Reaped(e.Name)

@@ -3,6 +3,7 @@ package core
 import (
 	"sync"
 
+	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 )
 
@@ -24,6 +25,7 @@ type reply struct {
 	effects []state.Effect
 	sent    <-chan struct{} // closed once the broadcast that the request waits for is out; nil if there is none
 	query   *Query
+	event   *event.User // the user event that the request made
 	err     error
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 )
@@ -34,6 +35,18 @@ func (c *Core) Do(ctx context.Context, in state.Input, timeout time.Duration) er
 	}
 }
 
+// UserEvent sends a user event and returns it with its Lamport time. It does not wait for the broadcast.
+func (c *Core) UserEvent(ctx context.Context, in state.UserEvent) (*event.User, error) {
+	r, err := c.request(ctx, in)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.event == nil:
+		return nil, ErrDuplicate
+	}
+	return r.event, nil
+}
+
 func (c *Core) request(ctx context.Context, in state.Input) (reply, error) {
 	done := make(chan reply, 1)
 	if !c.inbox.put(item{in: in, reply: done}) {
@@ -48,6 +61,9 @@ func (c *Core) request(ctx context.Context, in state.Input) (reply, error) {
 		return reply{}, ErrStopped
 	}
 }
+
+// ErrDuplicate tells that a user event was known already, though its Lamport time is new: a peer has made use of the time.
+var ErrDuplicate = errors.New("the user event is known already")
 
 type queryID struct {
 	ltime lamport.Time

@@ -41,6 +41,12 @@ func (d *delegate) NotifyMsg(buf []byte) {
 		return
 	}
 	metrics.AddSample([]string{"serf", "msgs", "received"}, float32(len(buf)))
+	if wire.IsDirect(buf) {
+		if d.cfg.Direct != nil {
+			d.cfg.Direct(buf)
+		}
+		return
+	}
 	if d.seen.has(buf) {
 		return
 	}

@@ -78,7 +78,10 @@ type Config struct {
 	CheckName func(name string) error
 	// Ping may be nil.
 	Ping Pinger
-	// Inbox takes everything heard.
+	// Direct takes requests and answers between agents of ours (package peer); nil drops them. It must neither block nor
+	// keep raw.
+	Direct func(raw []byte)
+	// Inbox takes everything else that is heard.
 	Inbox Inbox
 	Log   hclog.Logger
 	// Std takes memberlist's messages, with the level in brackets.
