@@ -3,6 +3,7 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 BENCH    ?= .
+N        ?= 10,30,100,300,1000
 
 # Static, without paths of the machine that built it, and the same flags for each use, so that builds share
 # the compiler's cache.
@@ -33,6 +34,10 @@ lint: ## Only the linter, which is built on first use
 .PHONY: bench
 bench: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $$(go list -m -f '{{.Dir}}/...')
+
+.PHONY: simulate
+simulate: ## Measure clusters that exist only in memory, Serf's timing beside ours (N=10000 or N=10,100,1000)
+	go run ./agent/internal/sim/cmd/simulate -n $(N) $(if $(SEED),-seed $(SEED))
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
