@@ -66,6 +66,7 @@ type Agent struct {
 	tags    *tagSet
 
 	view     *view.Store
+	judge    *judge
 	core     *core.Core
 	gossip   *gossip.Gossip
 	pipeline *event.Pipeline
@@ -130,6 +131,8 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		a.coordinates = coordinate.NewCache(cfg.NodeName, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	}
 	a.synced.Store(len(cfg.StartJoin) == 0 && len(cfg.RetryJoin) == 0)
+	a.judge = newJudge(cfg, a.synced.Load)
+	a.view.SetJudge(a.judge)
 	a.life, a.endLife = context.WithCancel(context.Background())
 	for _, w := range warnings {
 		a.log.Warn(w)

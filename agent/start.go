@@ -91,9 +91,9 @@ func (a *Agent) startGossip() error {
 	if err := a.openSnapshot(); err != nil {
 		return err
 	}
-	var ping gossip.Pinger
+	ping := witness{judge: a.judge}
 	if a.coordinates != nil {
-		ping = pinger{a.coordinates, a.logs.Logger("serf")}
+		ping.Pinger = pinger{a.coordinates, a.logs.Logger("serf")}
 	}
 	var checkName func(string) error
 	if a.cfg.ValidateNodeNames {
@@ -112,6 +112,7 @@ func (a *Agent) startGossip() error {
 		Meta:          meta,
 		CheckName:     checkName,
 		Ping:          ping,
+		Dialed:        a.judge.dialed,
 		Inbox:         a.core,
 		Log:           a.logs.Logger("gossip"),
 		Std:           a.logs.Std(),
@@ -121,6 +122,7 @@ func (a *Agent) startGossip() error {
 	}
 	a.onStop("gossip", func(context.Context) error { return a.gossip.Stop() })
 	a.core.Start(a.gossip)
+	a.spawn(a.followTrust)
 	a.onStop("core", func(context.Context) error {
 		a.core.Stop()
 		return nil

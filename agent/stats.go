@@ -10,8 +10,8 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 )
 
-// Stats returns the agent's figures by section and key: Serf's (Serf reference 4.6), and under "gossip" and "dns"
-// what only our agent has.
+// Stats returns the agent's figures by section and key: Serf's (Serf reference 4.6), and under "gossip", "view"
+// and "dns" what only our agent has.
 func (a *Agent) Stats() api.Stats {
 	handled := a.handlers.Stats()
 	stats := api.Stats{
@@ -36,6 +36,7 @@ func (a *Agent) Stats() api.Stats {
 			"handlers_dropped": strconv.FormatUint(handled.Total.Dropped+handled.Lost, 10),
 		},
 	}
+	stats["view"] = a.viewStats()
 	if a.dns != nil {
 		stats["dns"] = a.dns.Stats()
 	}

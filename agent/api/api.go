@@ -89,7 +89,39 @@ type MembersFilteredRequest struct {
 }
 
 // MembersResponse lists members.
-type MembersResponse struct{ Members []Member }
+type MembersResponse struct {
+	// Confidence is how far the agent trusts the list. Stock Serf agents do not say.
+	Confidence *Confidence `codec:",omitempty"`
+	Members    []Member
+}
+
+// Confidence is how far an agent trusts its own view of the members.
+type Confidence struct {
+	// Evidence says in words what speaks for Isolated; empty if nothing does.
+	Evidence string
+	// Isolated tells that most likely the agent is cut off, rather than that everyone else failed.
+	Isolated bool
+	// Synced tells that the agent has heard from a cluster, or was not told to join one.
+	Synced bool
+	// VisibleShare is the share, above 0 up to 1, of the members seen alive in the last ten minutes that are alive
+	// now. Members that left do not count.
+	VisibleShare float64
+}
+
+// Doubt says why the absence of a member must not be believed, as a clause such as "the agent looks cut off: ..."; empty
+// means that it may be. A nil Confidence, of an agent that does not say, has no doubts.
+func (c *Confidence) Doubt() string {
+	switch {
+	case c == nil:
+		return ""
+	case !c.Synced:
+		return "the agent has not joined its cluster yet"
+	case c.Isolated:
+		return "the agent looks cut off: " + c.Evidence
+	default:
+		return ""
+	}
+}
 
 // Member is one member as RPC shows it.
 type Member struct {
@@ -104,6 +136,17 @@ type Member struct {
 	DelegateMin uint8
 	DelegateMax uint8
 	DelegateCur uint8
+
+	// What follows stock Serf agents never say, and ours only where there is something to say.
+
+	// Damped members are alive but come and go: they are to be kept out of answers until Until.
+	Damped bool `codec:",omitempty"`
+	// Note says why the member has its status, or is damped.
+	Note string `codec:",omitempty"`
+	// Since is when the agent saw the member take its status, or when the damping began; Until is when that ends,
+	// as things stand. Both are in Unix seconds of the agent's clock, 0 if unknown.
+	Since uint64 `codec:",omitempty"`
+	Until uint64 `codec:",omitempty"`
 }
 
 // TagsRequest changes the agent's own tags: deletes first, then sets.

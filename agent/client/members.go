@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/binary"
+	"math"
 	"net"
 
 	"github.com/seed-645ce708/gossip/agent/api"
@@ -11,16 +12,19 @@ import (
 // members is a members response. Lists of members are the only large messages of the protocol, and whoever watches a
 // large cluster decodes one for each change, so they are decoded by hand as far as they have the form that agents
 // write. What has another form, and may be right nevertheless, is left to package frame.
-type members struct{ list []api.Member }
+type members struct {
+	list       []api.Member
+	confidence *api.Confidence // nil if the agent does not say
+}
 
 func (m *members) decode(body []byte) error {
 	p := parser{b: body, same: make(map[string]string)}
-	if m.list = p.members(); !p.strange && len(p.b) == 0 {
+	if p.response(m); !p.strange && len(p.b) == 0 {
 		return nil
 	}
 	var resp api.MembersResponse
 	err := frame.Decode(body, &resp)
-	m.list = resp.Members
+	m.list, m.confidence = resp.Members, resp.Confidence
 	return err
 }
 
@@ -34,23 +38,57 @@ type parser struct {
 // maxSame bounds parser.same where tags differ from member to member.
 const maxSame = 1024
 
-func (p *parser) members() []api.Member {
-	if p.length(0x80, 0xde) != 1 || string(p.text()) != "Members" {
-		p.strange = true
-		return nil
+func (p *parser) response(m *members) {
+	n := p.length(0x80, 0xde)
+	if n == 2 {
+		m.confidence = p.confidence()
+		n--
 	}
-	n := p.length(0x90, 0xdc)
+	if n != 1 || string(p.text()) != "Members" {
+		p.strange = true
+		return
+	}
+	n = p.length(0x90, 0xdc)
 	if p.strange || n > len(p.b) { // every member takes a byte at least
 		p.strange = true
+		return
+	}
+	m.list = make([]api.Member, n)
+	for i := range m.list {
+		if p.member(&m.list[i]); p.strange {
+			return
+		}
+	}
+}
+
+func (p *parser) confidence() *api.Confidence {
+	if string(p.text()) != "Confidence" {
+		p.strange = true
 		return nil
 	}
-	list := make([]api.Member, n)
-	for i := range list {
-		if p.member(&list[i]); p.strange {
+	c := &api.Confidence{}
+	for range p.length(0x80, 0xde) {
+		switch string(p.text()) {
+		case "Evidence":
+			c.Evidence = string(p.text())
+		case "Isolated":
+			c.Isolated = p.truth()
+		case "Synced":
+			c.Synced = p.truth()
+		case "VisibleShare":
+			if p.take(1)[0] != 0xcb {
+				p.strange = true
+				return nil
+			}
+			c.VisibleShare = math.Float64frombits(binary.BigEndian.Uint64(p.take(8)))
+		default:
+			p.strange = true
+		}
+		if p.strange {
 			return nil
 		}
 	}
-	return list
+	return c
 }
 
 func (p *parser) member(m *api.Member) {
@@ -58,6 +96,8 @@ func (p *parser) member(m *api.Member) {
 		switch string(p.text()) {
 		case "Addr":
 			m.Addr = append(net.IP(nil), p.text()...)
+		case "Damped":
+			m.Damped = p.truth()
 		case "DelegateCur":
 			m.DelegateCur = uint8(p.number(1))
 		case "DelegateMax":
@@ -66,6 +106,8 @@ func (p *parser) member(m *api.Member) {
 			m.DelegateMin = uint8(p.number(1))
 		case "Name":
 			m.Name = string(p.text())
+		case "Note":
+			m.Note = p.shared()
 		case "Port":
 			m.Port = p.number(2)
 		case "ProtocolCur":
@@ -74,6 +116,8 @@ func (p *parser) member(m *api.Member) {
 			m.ProtocolMax = uint8(p.number(1))
 		case "ProtocolMin":
 			m.ProtocolMin = uint8(p.number(1))
+		case "Since":
+			m.Since = p.unix()
 		case "Status":
 			m.Status = p.shared()
 		case "Tags":
@@ -87,6 +131,8 @@ func (p *parser) member(m *api.Member) {
 				k := p.shared()
 				m.Tags[k] = p.shared()
 			}
+		case "Until":
+			m.Until = p.unix()
 		default:
 			p.strange = true
 		}
@@ -152,6 +198,27 @@ func (p *parser) shared() string {
 		p.same[s] = s
 	}
 	return s
+}
+
+// truth takes true or false.
+func (p *parser) truth() bool {
+	switch p.take(1)[0] {
+	case 0xc2:
+		return false
+	case 0xc3:
+		return true
+	}
+	p.strange = true
+	return false
+}
+
+// unix takes a number of 32 bits.
+func (p *parser) unix() uint64 {
+	if p.take(1)[0] != 0xce {
+		p.strange = true
+		return 0
+	}
+	return uint64(binary.BigEndian.Uint32(p.take(4)))
 }
 
 // number takes an unsigned number of at most the given bytes.

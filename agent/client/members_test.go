@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/hex"
+	"fmt"
 	"net"
 	"reflect"
 	"slices"
@@ -21,7 +22,8 @@ func testMembers() []api.Member {
 		{Name: "alpha", Addr: net.IP{10, 0, 0, 1}, Port: 7946, Tags: map[string]string{"role": "web"}, Status: "alive",
 			ProtocolMin: 1, ProtocolMax: 5, ProtocolCur: 2, DelegateMin: 2, DelegateMax: 5, DelegateCur: 5},
 		{Name: strings.Repeat("n", 300), Addr: net.IPv6loopback, Port: 200, Tags: tags, Status: "left", DelegateMax: 255},
-		{Name: strings.Repeat("n", 70000), Addr: net.IP{10, 0, 0, 2}, Tags: map[string]string{}, Status: "failed", Port: 80},
+		{Name: strings.Repeat("n", 70000), Addr: net.IP{10, 0, 0, 2}, Tags: map[string]string{}, Status: "failed", Port: 80,
+			Damped: true, Note: "flapping", Since: 1_800_000_000, Until: 1<<32 - 1},
 	}
 }
 
@@ -30,10 +32,14 @@ func TestMembersDecodeByHand(t *testing.T) {
 	t.Parallel()
 	many := slices.Repeat(testMembers()[:1], 70000)
 	for _, want := range [][]api.Member{{}, testMembers(), many[:15], many[:16], many} {
-		body := encode(t, api.MembersResponse{Members: want})
-		p := parser{b: body, same: make(map[string]string)}
-		if got := p.members(); p.strange || len(p.b) != 0 || !reflect.DeepEqual(got, want) {
-			t.Errorf("%d members: strange is %v, %d bytes left, or the members differ", len(want), p.strange, len(p.b))
+		for _, confidence := range []*api.Confidence{nil, {}, {Evidence: "silence", Isolated: true, Synced: true, VisibleShare: 0.75}} {
+			body := encode(t, api.MembersResponse{Members: want, Confidence: confidence})
+			p := parser{b: body, same: make(map[string]string)}
+			var got members
+			p.response(&got)
+			if p.strange || len(p.b) != 0 || !reflect.DeepEqual(got, members{want, confidence}) {
+				t.Errorf("%d members, %+v: strange is %v, %d bytes left, or the members differ", len(want), confidence, p.strange, len(p.b))
+			}
 		}
 	}
 }
@@ -72,16 +78,23 @@ func TestMembersDecodeOtherForms(t *testing.T) {
 func FuzzMembers(f *testing.F) {
 	f.Add(encode(f, api.MembersResponse{Members: testMembers()[:1]}))
 	f.Add(encode(f, api.MembersResponse{Members: []api.Member{}}))
+	f.Add(encode(f, api.MembersResponse{Members: testMembers()[2:], Confidence: &api.Confidence{Evidence: "x", VisibleShare: 1}}))
 	f.Add([]byte{0x81, 0xa7, 'M', 'e', 'm', 'b', 'e', 'r', 's', 0xdd, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p := parser{b: in, same: make(map[string]string)}
-		got := p.members()
+		var found members
+		p.response(&found)
+		got := found.list
 		if p.strange || len(p.b) != 0 {
 			return
 		}
 		var want api.MembersResponse
 		if err := frame.Decode(in, &want); err != nil || len(got) != len(want.Members) {
 			t.Fatalf("%x: %d members by hand, %d by reflection, %v", in, len(got), len(want.Members), err)
+		}
+		// In words, since a share may be no number.
+		if got, want := fmt.Sprintf("%+v", found.confidence), fmt.Sprintf("%+v", want.Confidence); got != want {
+			t.Errorf("%x: confidence %s by hand, %s by reflection", in, got, want)
 		}
 		for i := range got {
 			if !sameMember(got[i], want.Members[i]) {

@@ -51,9 +51,28 @@ type View struct {
 	Since     time.Time // when this connection was made, or the last one was lost
 	Updated   time.Time // when Members were listed; zero before the first list
 	Err       error     // while not connected: why, if an attempt was made
+	// Confidence is how far the agent trusted its list; nil if it does not say, as stock Serf agents do not. It counts
+	// for a Connected view only.
+	Confidence *api.Confidence
 	// Rev counts the views of this Watcher. A list that brings nothing new moves Updated but not Rev, and an attempt
 	// to connect that fails like the one before moves neither.
 	Rev uint64
+}
+
+// Steady returns the members as whoever sends them traffic should see them: those that are alive but damped, since they
+// come and go, are shown as failed. Like Members it must not be modified.
+func (v View) Steady() []api.Member {
+	damped := func(m api.Member) bool { return m.Damped && m.Status == "alive" }
+	if !slices.ContainsFunc(v.Members, damped) {
+		return v.Members
+	}
+	members := slices.Clone(v.Members)
+	for i := range members {
+		if damped(members[i]) {
+			members[i].Status = "failed"
+		}
+	}
+	return members
 }
 
 // Watcher follows the member list of one agent: it lists members, listens for changes, lists again, and connects anew
@@ -143,12 +162,12 @@ func (w *Watcher) follow(ctx context.Context) (listed bool, err error) {
 	defer resync.Stop()
 	for {
 		start := time.Now()
-		members, err := c.Members(ctx)
-		if err != nil {
+		var members members
+		if err := c.call(ctx, api.CommandMembers, nil, &members); err != nil {
 			return listed, err
 		}
 		if !listed {
-			w.cfg.Logger.Info("connected to the agent", "addr", w.cfg.Client.Addr, "members", len(members))
+			w.cfg.Logger.Info("connected to the agent", "addr", w.cfg.Client.Addr, "members", len(members.list))
 		}
 		listed = true
 		w.publish(members, since)
@@ -197,12 +216,13 @@ func drain(events *EventStream) error {
 	}
 }
 
-func (w *Watcher) publish(members []api.Member, since time.Time) {
+func (w *Watcher) publish(news members, since time.Time) {
+	members := news.list
 	slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Rev: w.view.Rev}
-	if w.view.Connected && slices.EqualFunc(w.view.Members, members, sameMember) {
+	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Confidence: news.confidence, Rev: w.view.Rev}
+	if w.view.Connected && sameConfidence(w.view.Confidence, news.confidence) && slices.EqualFunc(w.view.Members, members, sameMember) {
 		next.Members = w.view.Members // readers may compare by identity
 		w.view = next
 		return
@@ -210,10 +230,16 @@ func (w *Watcher) publish(members []api.Member, since time.Time) {
 	w.replace(next)
 }
 
+// sameConfidence compares what makes a difference to readers.
+func sameConfidence(a, b *api.Confidence) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
 // sameMember compares all fields.
 func sameMember(a, b api.Member) bool {
 	return a.Name == b.Name && a.Addr.Equal(b.Addr) && a.Port == b.Port && a.Status == b.Status &&
 		a.ProtocolMin == b.ProtocolMin && a.ProtocolMax == b.ProtocolMax && a.ProtocolCur == b.ProtocolCur &&
+		a.Damped == b.Damped && a.Note == b.Note && a.Since == b.Since && a.Until == b.Until &&
 		a.DelegateMin == b.DelegateMin && a.DelegateMax == b.DelegateMax && a.DelegateCur == b.DelegateCur &&
 		maps.Equal(a.Tags, b.Tags)
 }

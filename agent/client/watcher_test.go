@@ -21,13 +21,14 @@ type fakeAgent struct {
 	stock bool
 	gate  chan struct{} // if set, lists wait until it is closed
 
-	mu      sync.Mutex // guards what follows
-	silent  bool       // takes requests after the subscription and does not answer
-	members []string   // nil: connections are refused
-	conn    net.Conn
-	lists   int
-	dials   int
-	sub     uint64 // number of the subscription
+	mu         sync.Mutex      // guards what follows
+	confidence *api.Confidence // told with each list
+	silent     bool            // takes requests after the subscription and does not answer
+	members    []string        // nil: connections are refused
+	conn       net.Conn
+	lists      int
+	dials      int
+	sub        uint64 // number of the subscription
 }
 
 // set changes what the agent does from now on.
@@ -114,6 +115,7 @@ func (a *fakeAgent) list() (list api.MembersResponse, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lists++
+	list.Confidence = a.confidence
 	for _, name := range a.members {
 		list.Members = append(list.Members, api.Member{Name: name, Status: "alive"})
 	}
@@ -298,6 +300,44 @@ func TestWatcherGivesUpSilentAgent(t *testing.T) {
 	})
 }
 
+// What the agent thinks of its view comes with it, and is news by itself; a stock Serf agent says nothing.
+func TestConfidence(t *testing.T) {
+	t.Parallel()
+	a := &fakeAgent{members: []string{"alpha"}}
+	watch(t, a, func(t *testing.T, w *Watcher) {
+		v, changed := w.Watch()
+		if v.Confidence != nil || v.Confidence.Doubt() != "" {
+			t.Errorf("from nothing: %+v", v.Confidence)
+		}
+		cut := api.Confidence{Synced: true, Isolated: true, Evidence: "silence", VisibleShare: 1}
+		a.mu.Lock()
+		a.confidence = &cut
+		a.mu.Unlock()
+		a.tell()
+		<-changed
+		v, _ = w.Watch()
+		if v.Confidence == nil || *v.Confidence != cut || v.Confidence.Doubt() != "the agent looks cut off: silence" {
+			t.Errorf("got %+v", v.Confidence)
+		}
+	})
+}
+
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	v := View{Members: []api.Member{{Name: "a", Status: "alive"}, {Name: "b", Status: "left"}}}
+	if got := v.Steady(); &got[0] != &v.Members[0] {
+		t.Error("copied for nothing")
+	}
+	v.Members = append(v.Members, api.Member{Name: "c", Status: "alive", Damped: true})
+	var got string
+	for _, m := range v.Steady() {
+		got += m.Name + "=" + m.Status + " "
+	}
+	if got != "a=alive b=left c=failed " || v.Members[2].Status != "alive" {
+		t.Errorf("got %s of %+v", got, v.Members)
+	}
+}
+
 // A change of any field makes a new view.
 func TestSameMember(t *testing.T) {
 	t.Parallel()
@@ -312,7 +352,9 @@ func TestSameMember(t *testing.T) {
 		switch f := reflect.ValueOf(&other).Elem().Field(i); f.Kind() {
 		case reflect.String:
 			f.SetString("other")
-		case reflect.Uint8, reflect.Uint16:
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Uint8, reflect.Uint16, reflect.Uint64:
 			f.SetUint(9)
 		case reflect.Slice:
 			f.SetBytes([]byte{10, 0, 0, 2})

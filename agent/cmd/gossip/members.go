@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/client"
@@ -25,6 +26,12 @@ type memberJSON struct {
 		Min     uint8 `json:"min"`
 		Version uint8 `json:"version"`
 	} `json:"protocol"`
+
+	// With -detailed alone, and from agents that say it.
+	Damped bool   `json:"damped,omitempty"`
+	Note   string `json:"note,omitempty"`
+	Since  string `json:"since,omitempty"` // RFC 3339, in UTC
+	Until  string `json:"until,omitempty"`
 }
 
 func membersCommand() *command {
@@ -37,7 +44,7 @@ func membersCommand() *command {
 			rpc := c.rpcFlags(fs)
 			form := formatFlag(fs)
 			var tags tagMap
-			detailed := fs.Bool("detailed", false, "show protocol versions too (text only)")
+			detailed := fs.Bool("detailed", false, "show protocol versions too (text only), and why a member is not alive or kept out of answers")
 			name := fs.String("name", "", "`REGEXP` of names to show")
 			role := fs.String("role", "", "deprecated: use -tag role=`REGEXP`")
 			status := fs.String("status", "", "`REGEXP` of statuses to show: alive, leaving, left, failed")
@@ -57,9 +64,9 @@ func membersCommand() *command {
 					}
 					slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
 					if *form == formatJSON {
-						return c.printJSON(membersJSON(members))
+						return c.printJSON(membersJSON(members, *detailed))
 					}
-					return c.printf("%s\n", membersText(members, *detailed))
+					return c.printf("%s\n", membersText(members, *detailed, time.Now()))
 				})
 			}
 		},
@@ -71,20 +78,61 @@ func addrOf(m api.Member) string {
 	return net.JoinHostPort(m.Addr.String(), strconv.Itoa(int(m.Port)))
 }
 
-func membersText(members []api.Member, detailed bool) string {
+func membersText(members []api.Member, detailed bool, now time.Time) string {
 	rows := make([][]string, len(members))
 	for i, m := range members {
 		rows[i] = []string{clean(m.Name), addrOf(m), m.Status, clean(pairs(m.Tags))}
 		if detailed {
 			rows[i] = append(rows[i], fmt.Sprintf("Protocol Version: %d", m.DelegateCur),
 				fmt.Sprintf("Available Protocol Range: [%d, %d]", m.DelegateMin, m.DelegateMax))
+			if why := reason(m, now); why != "" {
+				rows[i] = append(rows[i], clean(why))
+			}
 		}
 	}
 	return columns(rows)
 }
 
+// reason says in one line why a member is not alive, or kept out of answers; "" if there is nothing to say, as there
+// never is with a stock Serf agent.
+func reason(m api.Member, now time.Time) string {
+	if m.Damped {
+		back := time.Unix(int64(m.Until), 0).Sub(now)
+		return "suppressed: " + m.Note + ", back in " + roughly(back)
+	}
+	var b strings.Builder
+	if m.Since != 0 {
+		b.WriteString(m.Status + " " + roughly(now.Sub(time.Unix(int64(m.Since), 0))) + " ago")
+	}
+	if m.Note != "" {
+		b.WriteString(": " + m.Note)
+	}
+	return strings.TrimPrefix(b.String(), ": ")
+}
+
+// roughly writes a duration in the two largest of its units that matter. Clocks may differ, so it may come out negative;
+// then it is none.
+func roughly(d time.Duration) string {
+	switch d = max(d, 0).Round(time.Second); {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d >= time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+	default:
+		return d.String()
+	}
+}
+
+// utc writes Unix seconds, "" for none.
+func utc(seconds uint64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339)
+}
+
 // membersJSON keeps Serf's null for no members at all.
-func membersJSON(members []api.Member) any {
+func membersJSON(members []api.Member, detailed bool) any {
 	var list []memberJSON
 	for _, m := range members {
 		j := memberJSON{Name: m.Name, Addr: addrOf(m), Port: m.Port, Tags: m.Tags, Status: m.Status}
@@ -92,6 +140,9 @@ func membersJSON(members []api.Member) any {
 			j.Tags = map[string]string{}
 		}
 		j.Protocol.Max, j.Protocol.Min, j.Protocol.Version = m.DelegateMax, m.DelegateMin, m.DelegateCur
+		if detailed {
+			j.Damped, j.Note, j.Since, j.Until = m.Damped, m.Note, utc(m.Since), utc(m.Until)
+		}
 		list = append(list, j)
 	}
 	return map[string]any{"members": list}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/dnsserver/dnsclient"
@@ -45,11 +46,36 @@ func TestMembersOutput(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	c := &cli{stdout: &b}
-	b.WriteString(membersText(someMembers(), false) + "\n\n" + membersText(someMembers(), true) + "\n\n" + membersText(someMembers()[1:2], false) + "\n\n")
-	if err := c.printJSON(membersJSON(someMembers())); err != nil {
+	b.WriteString(membersText(someMembers(), false, time.Time{}) + "\n\n" + membersText(someMembers(), true, time.Time{}) + "\n\n" + membersText(someMembers()[1:2], false, time.Time{}) + "\n\n")
+	if err := c.printJSON(membersJSON(someMembers(), true)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "members.golden", b.String())
+}
+
+// TestReasons: agents of ours say more, which is shown with -detailed alone.
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	ago := func(d time.Duration) uint64 { return uint64(now.Add(-d).Unix()) }
+	members := []api.Member{
+		{Name: "alpha", Addr: net.IP{127, 0, 0, 1}, Port: 1, Status: "alive", Damped: true, Note: "flapping", Since: ago(time.Minute), Until: ago(-40 * time.Second)},
+		{Name: "beta", Addr: net.IP{127, 0, 0, 1}, Port: 2, Status: "failed", Note: "no answer to probes", Since: ago(12 * time.Second)},
+		{Name: "gamma", Addr: net.IP{127, 0, 0, 1}, Port: 3, Status: "left", Since: ago(3*time.Hour + 4*time.Minute + 5*time.Second)},
+		{Name: "delta", Addr: net.IP{127, 0, 0, 1}, Port: 4, Status: "left", Note: "a\nb", Since: ago(80 * time.Hour)},
+		{Name: "epsilon", Addr: net.IP{127, 0, 0, 1}, Port: 5, Status: "failed", Note: "the clock of the agent is ahead", Since: ago(-time.Hour)},
+		{Name: "zeta", Addr: net.IP{127, 0, 0, 1}, Port: 6, Status: "alive"},
+	}
+	var b strings.Builder
+	c := &cli{stdout: &b}
+	b.WriteString(membersText(members, true, now) + "\n\n" + membersText(members, false, now) + "\n\n")
+	if err := c.printJSON(membersJSON(members[:3], true)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.printJSON(membersJSON(members[:1], false)); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "reasons.golden", b.String())
 }
 
 func TestMonitorOutput(t *testing.T) {

@@ -183,6 +183,12 @@ func (c *Config) validateNumbers() error {
 	if c.HandlerTimeout < 0 {
 		return fmt.Errorf("handler_timeout is %v, but must not be negative (0 sets no limit)", c.HandlerTimeout)
 	}
+	if c.FlapHalfLife < 0 {
+		return fmt.Errorf("flap_half_life is %v, but must not be negative (0 turns damping off)", c.FlapHalfLife)
+	}
+	if c.DNSStaleLimit < 0 {
+		return fmt.Errorf("dns_stale_limit is %v, but must not be negative (0 drops failed members at once)", c.DNSStaleLimit)
+	}
 	for _, d := range []struct {
 		key   string
 		value time.Duration

@@ -156,6 +156,9 @@ type Config struct {
 	ReconnectTimeout time.Duration
 	// TombstoneTimeout is how long a member that left is remembered.
 	TombstoneTimeout time.Duration
+	// FlapHalfLife is how long the penalty of a member that came back from a failure takes to halve (see package
+	// trust); 0 turns damping off.
+	FlapHalfLife time.Duration
 	// DisableNameResolution turns off the vote about two members of the same name.
 	DisableNameResolution bool
 
@@ -190,6 +193,9 @@ type Config struct {
 	DNSNodeTTL     time.Duration
 	DNSServiceTTL  time.Duration
 	DNSNegativeTTL time.Duration
+	// DNSStaleLimit is how long DNS goes on showing members that failed while the agent looks cut off; 0 drops them
+	// at once.
+	DNSStaleLimit time.Duration
 }
 
 // MDNS narrows down how members are discovered by multicast DNS (Serf reference 3.9).
@@ -217,6 +223,7 @@ func Default() Config {
 		ReconnectInterval:      30 * time.Second,
 		ReconnectTimeout:       24 * time.Hour,
 		TombstoneTimeout:       24 * time.Hour,
+		FlapHalfLife:           2 * time.Minute,
 		QuerySizeLimit:         1024,
 		QueryResponseSizeLimit: 1024,
 		UserEventSizeLimit:     512,
@@ -226,5 +233,6 @@ func Default() Config {
 		DNSNodeTTL:             5 * time.Second,
 		DNSServiceTTL:          0,
 		DNSNegativeTTL:         2 * time.Second,
+		DNSStaleLimit:          5 * time.Minute,
 	}
 }

@@ -39,6 +39,7 @@ var keyCases = map[string]keyCase{
 	"dns_node_ttl": {`"0s"`, `"0s"`, []string{"-dns-node-ttl", "0s"}, func(c *Config) { c.DNSNodeTTL = 0 }},
 	"dns_service_ttl": {`"7s"`, `"7s"`, []string{"-dns-service-ttl", "7s"},
 		func(c *Config) { c.DNSServiceTTL = 7 * time.Second }},
+	"dns_stale_limit": {`"9s"`, `"9s"`, []string{"-dns-stale-limit", "9s"}, func(c *Config) { c.DNSStaleLimit = 9 * time.Second }},
 	"dns_negative_ttl": {`"9s"`, `"9s"`, []string{"-dns-negative-ttl", "9s"},
 		func(c *Config) { c.DNSNegativeTTL = 9 * time.Second }},
 	"event_handlers": {`["a.sh","user:x=b.sh"]`, `["a.sh", "user:x=b.sh"]`, []string{"-event-handler", "a.sh", "-event-handler", "user:x=b.sh"},
@@ -67,6 +68,7 @@ var keyCases = map[string]keyCase{
 	"reconnect_interval":      {`"1s"`, `"1s"`, nil, func(c *Config) { c.ReconnectInterval = time.Second }},
 	"reconnect_timeout":       {`"1h"`, `"1h"`, nil, func(c *Config) { c.ReconnectTimeout = time.Hour }},
 	"tombstone_timeout":       {`"1h"`, `"1h"`, nil, func(c *Config) { c.TombstoneTimeout = time.Hour }},
+	"flap_half_life":          {`"0s"`, `"0s"`, nil, func(c *Config) { c.FlapHalfLife = 0 }},
 	"disable_name_resolution": {`true`, `true`, nil, func(c *Config) { c.DisableNameResolution = true }},
 	"query_size_limit":        {`10`, `10`, nil, func(c *Config) { c.QuerySizeLimit = 10 }},
 	"query_response_size_limit": {`10`, `10`, nil,
@@ -382,11 +384,13 @@ func TestCompleteErrors(t *testing.T) {
 		"invalid mDNS configuration: both IPv4 and IPv6 are disabled": func(c *Config) {
 			c.Discover, c.MDNS.DisableIPv4, c.MDNS.DisableIPv6 = "d", true, true
 		},
-		"user_event_size_limit is 9217, above its limit of 9216 bytes":              func(c *Config) { c.UserEventSizeLimit = 9217 },
-		"retry_max_attempts is -1, but must not be negative":                        func(c *Config) { c.RetryMaxAttempts = -1 },
-		"reconnect_interval is -1ns, but must be above zero":                        func(c *Config) { c.ReconnectInterval = -1 },
-		"handler_timeout is -1s, but must not be negative (0 sets no limit)":        func(c *Config) { c.HandlerTimeout = -time.Second },
-		"node name is 200 characters. Valid length is between 1 and 128 characters": func(c *Config) { c.ValidateNodeNames, c.NodeName = true, strings.Repeat("x", 200) },
+		"user_event_size_limit is 9217, above its limit of 9216 bytes":                      func(c *Config) { c.UserEventSizeLimit = 9217 },
+		"retry_max_attempts is -1, but must not be negative":                                func(c *Config) { c.RetryMaxAttempts = -1 },
+		"reconnect_interval is -1ns, but must be above zero":                                func(c *Config) { c.ReconnectInterval = -1 },
+		"handler_timeout is -1s, but must not be negative (0 sets no limit)":                func(c *Config) { c.HandlerTimeout = -time.Second },
+		"flap_half_life is -1s, but must not be negative (0 turns damping off)":             func(c *Config) { c.FlapHalfLife = -time.Second },
+		"dns_stale_limit is -1s, but must not be negative (0 drops failed members at once)": func(c *Config) { c.DNSStaleLimit = -time.Second },
+		"node name is 200 characters. Valid length is between 1 and 128 characters":         func(c *Config) { c.ValidateNodeNames, c.NodeName = true, strings.Repeat("x", 200) },
 		`node name contains invalid characters "a b". Valid characters include all alpha-numerics, dashes and '.'`: func(c *Config) {
 			c.ValidateNodeNames, c.NodeName = true, "a b"
 		},

@@ -75,6 +75,8 @@ var settings = []setting{
 		help: "time to live of answers about services and tags (default 0s)"},
 	{key: "dns_negative_ttl", flag: "dns-negative-ttl", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.DNSNegativeTTL },
 		help: "time to live of negative answers (default 2s)"},
+	{key: "dns_stale_limit", flag: "dns-stale-limit", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.DNSStaleLimit },
+		help: "how long DNS shows failed members while the agent looks cut off; 0s drops them at once (default 5m)"},
 
 	{key: "event_handlers", flag: "event-handler", arg: "[FILTER=]CMD", kind: list, field: func(c *Config) any { return &c.EventHandlers },
 		help: "command to run on events, such as 'user:deploy=./deploy.sh'; may be repeated"},
@@ -134,6 +136,8 @@ var settings = []setting{
 		help: "how long failed members are remembered (default 24h)"},
 	{key: "tombstone_timeout", kind: duration, field: func(c *Config) any { return &c.TombstoneTimeout },
 		help: "how long members that left are remembered (default 24h)"},
+	{key: "flap_half_life", kind: interval, field: func(c *Config) any { return &c.FlapHalfLife },
+		help: "time in which the penalty of a member that comes and goes halves; 0s keeps nobody out of answers (default 2m)"},
 	{key: "disable_name_resolution", kind: onSwitch, field: func(c *Config) any { return &c.DisableNameResolution },
 		help: "no vote about two members of the same name"},
 	{key: "query_size_limit", kind: integer, field: func(c *Config) any { return &c.QuerySizeLimit },

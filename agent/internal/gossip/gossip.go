@@ -78,6 +78,8 @@ type Config struct {
 	CheckName func(name string) error
 	// Ping may be nil.
 	Ping Pinger
+	// Dialed is told how each attempt to connect to a peer ended; nil if nobody wants to know. It must be quick.
+	Dialed func(to netip.AddrPort, err error)
 	// Direct takes requests and answers between agents of ours (package peer); nil drops them. It must neither block nor
 	// keep raw.
 	Direct func(raw []byte)
@@ -167,6 +169,9 @@ func Start(cfg Config) (*Gossip, error) {
 		}
 	}
 	ml.Transport = newBorder(ml.Transport, cfg.Cluster, cfg.Log)
+	if cfg.Dialed != nil {
+		ml.Transport = watched{ml.Transport, cfg.Dialed}
+	}
 	if g.list, err = memberlist.Create(ml); err != nil {
 		_ = ml.Transport.Shutdown() // the error at hand says more
 		return nil, fmt.Errorf("start gossip: %w", err)

@@ -22,7 +22,7 @@ func (m *memberCache) encoded(snap *view.Snapshot) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.snap != snap {
-		m.snap, m.body = snap, appendMembersResponse(nil, snap.Members)
+		m.snap, m.body = snap, appendMembersResponse(nil, snap, snap.Members)
 	}
 	return m.body
 }
@@ -36,7 +36,7 @@ func (c *conn) filterMembers(_ uint64, req api.MembersFilteredRequest) answer {
 	if err != nil {
 		// Serf hangs up. Its clients take an error, too, but always read a body.
 		c.srv.cfg.Logger.Warn(err.Error())
-		return answer{err: err, body: appendMembersResponse(nil, nil)}
+		return answer{err: err, body: appendMembersResponse(nil, c.srv.backend.View().Load(), nil)}
 	}
 	snap := c.srv.backend.View().Load()
 	if f.all() {
@@ -48,7 +48,7 @@ func (c *conn) filterMembers(_ uint64, req api.MembersFilteredRequest) answer {
 			found = append(found, m)
 		}
 	}
-	return answer{body: appendMembersResponse(nil, found)}
+	return answer{body: appendMembersResponse(nil, snap, found)}
 }
 
 // memberFilter is a compiled api.MembersFilteredRequest.

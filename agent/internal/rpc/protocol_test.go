@@ -442,3 +442,65 @@ func FuzzServer(f *testing.F) {
 		<-read
 	})
 }
+
+// verdict is a judge that has made up its mind.
+type verdict view.Verdict
+
+func (v *verdict) Judge([]*view.Member) view.Verdict { return view.Verdict(*v) }
+
+// What only our agents say is encoded as reflection does, and follows a verdict that changes alone.
+func TestVerdictsAreEncodedAlike(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_800_000_000, 5)
+	v := &verdict{Confidence: view.Confidence{Synced: true, VisibleShare: 0.75}}
+	b := rpctest.NewBackend()
+	b.View().SetJudge(v)
+	b.View().Publish([]*view.Member{rpctest.Member("a", "10.0.0.1"), rpctest.Member("b", "10.0.0.2")})
+	s := rpctest.Start(t, rpc.Config{}, b)
+	raw, c := rawDial(t, s), dial(t, s, "")
+	for _, want := range []api.MembersResponse{
+		{Confidence: &api.Confidence{Synced: true, VisibleShare: 0.75}},
+		{Confidence: &api.Confidence{Isolated: true, Evidence: strings.Repeat("silence ", 10), VisibleShare: 1. / 3}},
+		{Confidence: &api.Confidence{VisibleShare: 1}, Members: []api.Member{{Since: 1_800_000_000}, {Note: "no answer"}}},
+		{Confidence: &api.Confidence{VisibleShare: 1}, Members: []api.Member{
+			{}, {Damped: true, Note: "flapping", Since: 1_800_000_000, Until: 1_800_000_040}}},
+	} {
+		v.Confidence = view.Confidence{Synced: want.Confidence.Synced, Isolated: want.Confidence.Isolated,
+			Evidence: want.Confidence.Evidence, VisibleShare: want.Confidence.VisibleShare}
+		v.Marks = map[string]view.Mark{}
+		list, err := c.Members(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, extra := range want.Members {
+			m := view.Mark{Reason: extra.Note, Suppressed: extra.Damped}
+			if extra.Since > 0 {
+				m.Since = at
+			}
+			if extra.Until > 0 {
+				m.Until = at.Add(40 * time.Second)
+			}
+			v.Marks[list[i].Name] = m
+			list[i].Note, list[i].Damped, list[i].Since, list[i].Until = extra.Note, extra.Damped, extra.Since, extra.Until
+		}
+		if want.Members == nil {
+			for i := range list {
+				list[i].Note, list[i].Damped, list[i].Since, list[i].Until = "", false, 0, 0
+			}
+		}
+		b.View().Rejudge()
+		want.Members = list
+		for i := range want.Members {
+			want.Members[i].Addr = want.Members[i].Addr.To4()
+		}
+		raw.ask(api.CommandMembers, nil)
+		raw.answer()
+		got, err := raw.in.Next(nil, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, encode(t, want)) {
+			t.Errorf("%+v:\n got %q\nwant %q", want, got, encode(t, want))
+		}
+	}
+}
