@@ -27,6 +27,9 @@ type AgentConfig struct {
 	Host string
 	// Program is "gossip" if empty, or the path of a serf.
 	Program string
+	// Gossip and RPC are the addresses (host:port) of an agent that ran before, to start it again where it was; free
+	// ones of Host if empty.
+	Gossip, RPC string
 	// Args are further flags, such as -tag and -join.
 	Args []string
 	// Auth is the RPC key that the agent was configured with, if any.
@@ -41,12 +44,15 @@ func (s *Stage) StartAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 	if c.Program == "" {
 		c.Program = "gossip"
 	}
-	a := &Agent{Name: c.Name, stage: s, program: c.Program, auth: c.Auth}
+	a := &Agent{Name: c.Name, Gossip: c.Gossip, RPC: c.RPC, stage: s, program: c.Program, auth: c.Auth}
 	addrs := []*string{&a.Gossip, &a.RPC}
 	if c.Program == "gossip" {
 		addrs = append(addrs, &a.DNS)
 	}
 	for _, addr := range addrs {
+		if *addr != "" {
+			continue
+		}
 		var err error
 		if *addr, err = FreeAddr(c.Host); err != nil {
 			return nil, err

@@ -159,6 +159,15 @@ func (p *Process) Running() bool {
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Signal sends the program, but not its children, a signal.
+func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Code waits for the program's end and returns its exit code, -1 if a signal ended it.
+func (p *Process) Code() int {
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Kill ends the program and its children at once, as a power failure would, and waits for it.
 func (p *Process) Kill() {
 	killGroup(p.Pid())
@@ -215,11 +224,13 @@ func (s *Stage) Run(ctx context.Context, env []string, program string, args ...s
 	return result, nil
 }
 
-// Eventually calls condition until it returns nil, at short intervals. If ctx ends first, it returns the last error
-// that came before that.
+// Eventually calls condition until it returns nil: soon at first, then less often, so that waiting does not take the time
+// that it waits for. If ctx ends first, it returns the last error that came before that.
 func Eventually(ctx context.Context, condition func() error) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
+	const shortest, longest = 20 * time.Millisecond, 500 * time.Millisecond
+	pause := shortest
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	var last error
 	for {
 		err := condition()
@@ -229,10 +240,12 @@ func Eventually(ctx context.Context, condition func() error) error {
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
+		timer.Reset(pause)
+		pause = min(pause*5/4, longest)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("gave up waiting: %w", last)
-		case <-tick.C:
+		case <-timer.C:
 		}
 	}
 }
