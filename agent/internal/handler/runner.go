@@ -45,7 +45,31 @@ type Config struct {
 	Timeout time.Duration
 	// Ran, if set, is told of each script that ended, from any goroutine, for metrics.
 	Ran func(command string, took time.Duration, err error)
+	// Watch, if set, is told what becomes of each event.
+	Watch Watch
 }
+
+// Watch follows events through their handlers. Its methods are called from any goroutine and must neither block nor call
+// the Runner. Between Handed and its end, an event has one run for each command that Handed named; of several runs of one
+// command, the first one told of is the first one queued.
+type Watch interface {
+	// Handed tells for which commands an event was queued; there may be none. It is the first thing told of an event.
+	Handed(e event.Event, commands []string)
+	// Started tells that a command is being run.
+	Started(e event.Event, command string)
+	// Ended tells that it was, or could not be, run; err is that of package os/exec.
+	Ended(e event.Event, command string, took time.Duration, err error)
+	// Dropped tells that it will not be run: the queue was full, the command is no longer configured, or the agent stops.
+	Dropped(e event.Event, command string)
+}
+
+// watchNothing is the Watch of those who have none.
+type watchNothing struct{}
+
+func (watchNothing) Handed(event.Event, []string)                    {}
+func (watchNothing) Started(event.Event, string)                     {}
+func (watchNothing) Ended(event.Event, string, time.Duration, error) {}
+func (watchNothing) Dropped(event.Event, string)                     {}
 
 // Runner runs the scripts. Handlers with the same command share one queue and one worker: a script sees
 // events in order, one at a time, however many filters lead to it, and once for each filter element that
@@ -93,6 +117,9 @@ func Start(cfg Config, specs []Spec) *Runner {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
+	}
+	if cfg.Watch == nil {
+		cfg.Watch = watchNothing{}
 	}
 	r := &Runner{
 		cfg:     cfg,
@@ -220,12 +247,17 @@ func (r *Runner) take(e event.Event, err error) bool {
 	r.cfg.Logger.Info("Received event: " + e.String())
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var commands []string
 	for _, s := range r.specs {
 		for _, sel := range s.Filter.Selectors() {
 			if sel.Match(e) {
-				r.workers[s.Command].push(e)
+				commands = append(commands, s.Command)
 			}
 		}
+	}
+	r.cfg.Watch.Handed(e, commands)
+	for _, command := range commands {
+		r.workers[command].push(e)
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"sync"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 )
@@ -24,9 +25,11 @@ func (w *worker) push(e event.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
+		w.runner.cfg.Watch.Dropped(e, w.command)
 		return
 	}
 	if len(w.queue) >= w.runner.cfg.Queue {
+		w.runner.cfg.Watch.Dropped(w.queue[0], w.command)
 		w.queue = w.queue[1:]
 		w.totals.Dropped++
 		w.runner.dropped.Add(1)
@@ -68,6 +71,9 @@ func (w *worker) retire() {
 // drop empties the queue. The caller holds mu.
 func (w *worker) drop() {
 	if n := len(w.queue); n > 0 {
+		for _, e := range w.queue {
+			w.runner.cfg.Watch.Dropped(e, w.command)
+		}
 		w.totals.Dropped += uint64(n)
 		w.runner.dropped.Add(uint64(n))
 		w.queue = nil
@@ -124,7 +130,10 @@ func (w *worker) step() bool {
 	w.totals.Running = 1
 	w.mu.Unlock()
 
+	w.runner.cfg.Watch.Started(e, w.command)
+	start := time.Now()
 	err := w.runner.invoke(w.command, e)
+	w.runner.cfg.Watch.Ended(e, w.command, time.Since(start), err)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
