@@ -19,6 +19,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/gossip"
 	"github.com/seed-645ce708/gossip/agent/internal/handler"
+	"github.com/seed-645ce708/gossip/agent/internal/heal"
 	"github.com/seed-645ce708/gossip/agent/internal/logs"
 	"github.com/seed-645ce708/gossip/agent/internal/rpc"
 	"github.com/seed-645ce708/gossip/agent/internal/snapshot"
@@ -78,10 +79,16 @@ type Agent struct {
 	syslog   *syslog.Feed      // nil if off
 
 	snapshot    *snapshot.Writer  // nil if off
-	previous    []snapshot.Node   // whom the snapshot knew, without ourselves
+	previous    []snapshot.Node   // who was alive to the snapshot, without ourselves
+	gone        []snapshot.Gone   // who had failed or left
 	coordinates *coordinate.Cache // nil if off
 	joined      int               // members contacted by start_join
 	synced      atomic.Bool       // the view holds more than ourselves, or there is nobody to ask
+
+	healer    healer
+	rejoined  chan struct{} // closed when the first round through previous is over
+	met       atomic.Bool   // we have reached somebody in this life
+	replacing atomic.Bool   // we are about to take our name over from an address that we had
 
 	// life ends when Stop begins; background are the goroutines that end with it.
 	life       context.Context
@@ -122,6 +129,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		cfg:      cfg,
 		settings: cfg,
 		opts:     opts,
+		rejoined: make(chan struct{}),
 		done:     make(chan struct{}),
 		view:     view.NewStore(cfg.NodeName),
 		logs:     logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: opts.LogOutput, Hold: opts.HoldLog}),
@@ -129,6 +137,9 @@ func New(cfg Config, opts Options) (*Agent, error) {
 	a.log = a.logs.Logger("agent")
 	if !cfg.DisableCoordinates {
 		a.coordinates = coordinate.NewCache(cfg.NodeName, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	}
+	if cfg.HealInterval > 0 {
+		a.healer.plan = heal.New(heal.Config{Interval: cfg.HealInterval})
 	}
 	a.synced.Store(len(cfg.StartJoin) == 0 && len(cfg.RetryJoin) == 0)
 	a.judge = newJudge(cfg, a.synced.Load)
@@ -190,8 +201,13 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	if err := a.startDNS(); err != nil {
 		return err
 	}
-	a.joined, err = a.startJoin(ctx)
-	return err
+	if a.joined, err = a.startJoin(ctx); err != nil {
+		return err
+	}
+	if a.cfg.HealInterval > 0 {
+		a.spawn(a.heal)
+	}
+	return nil
 }
 
 // startSyslog sends the log to the host's syslog too, if that is configured.

@@ -28,8 +28,9 @@ func (a *Agent) startDiscovery() error {
 		DisableIPv4: a.cfg.MDNS.DisableIPv4,
 		DisableIPv6: a.cfg.MDNS.DisableIPv6,
 		Join: func(ctx context.Context, addrs []string) {
-			// Join logs what comes of it; a member that could not be reached looks for us, too.
+			// Join logs what comes of it; whoever could not be reached is contacted again: see heal.
 			_, _ = a.Join(ctx, addrs, a.cfg.ReplayOnJoin)
+			a.healer.addSeeds(addrs)
 		},
 		Log: a.logs.Logger("agent.mdns"),
 	})

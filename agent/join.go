@@ -23,6 +23,7 @@ func (a *Agent) Join(ctx context.Context, addrs []string, replay bool) (int, err
 	n, err := a.gossip.Join(ctx, addrs, !replay)
 	if n > 0 {
 		a.log.Info("joined", "nodes", n)
+		a.met.Store(true)
 		a.synced.Store(true)
 		if err := a.core.Do(ctx, state.Joined{}, 0); err != nil {
 			return n, err
@@ -51,6 +52,7 @@ func (a *Agent) startJoin(ctx context.Context) (joined int, err error) {
 		if joined, err = a.Join(ctx, a.cfg.StartJoin, a.cfg.ReplayOnJoin); err != nil {
 			return 0, err
 		}
+		a.healer.addSeeds(a.cfg.StartJoin)
 	}
 	if len(a.cfg.RetryJoin) > 0 {
 		a.spawn(a.retryJoin)
@@ -63,6 +65,7 @@ func (a *Agent) retryJoin() {
 		n, err := a.Join(a.life, a.cfg.RetryJoin, a.cfg.ReplayOnJoin)
 		if err == nil {
 			a.log.Info("join completed", "initial_agents", n)
+			a.healer.addSeeds(a.cfg.RetryJoin)
 			return
 		}
 		if a.life.Err() != nil {

@@ -36,15 +36,24 @@ func (a *Agent) openSnapshot() error {
 			a.previous = append(a.previous, node)
 		}
 	}
+	for _, node := range previous.Gone {
+		if node.Name != a.cfg.NodeName {
+			a.gone = append(a.gone, node)
+		}
+	}
 	if len(a.previous) > 0 {
 		a.synced.Store(false)
 	}
 	return nil
 }
 
-// rejoin looks for the members of the last life, in random order, until one is found. No join intent is sent for it:
-// to the others we never left.
+// rejoin looks for the members of the last life that were alive, in random order, until one is found. No join intent is
+// sent for it: to the others we never left. The search for all the others goes on behind it: see heal.
 func (a *Agent) rejoin() {
+	defer close(a.rejoined)
+	if len(a.previous) == 0 {
+		return
+	}
 	defer a.synced.Store(true)
 	rand.Shuffle(len(a.previous), func(i, j int) { a.previous[i], a.previous[j] = a.previous[j], a.previous[i] })
 	for _, node := range a.previous {

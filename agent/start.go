@@ -85,6 +85,7 @@ func (a *Agent) startGossip() error {
 		Reconnect: a.reconnect,
 		Reaped:    a.forget,
 		Quit:      a.loseName,
+		Probe:     a.probe,
 		Metric:    recordMetric,
 		Log:       a.logs.Logger("serf"),
 	})
@@ -107,6 +108,8 @@ func (a *Agent) startGossip() error {
 		AdvertisePort: int(a.addrs.Advertise.Port()),
 		Profile:       a.cfg.Profile,
 		Protocol:      uint8(a.cfg.Protocol),
+		Cluster:       a.cfg.Cluster,
+		ReclaimTime:   a.cfg.ReclaimTimeout,
 		Keyring:       a.keyring,
 		Compression:   a.cfg.EnableCompression,
 		Meta:          meta,
@@ -127,9 +130,7 @@ func (a *Agent) startGossip() error {
 		a.core.Stop()
 		return nil
 	})
-	if len(a.previous) > 0 {
-		a.spawn(a.rejoin)
-	}
+	a.spawn(a.rejoin)
 	return nil
 }
 
@@ -140,6 +141,10 @@ func advertiseAddr(a *Agent) string {
 	}
 	return a.addrs.Advertise.Addr().String()
 }
+
+// probation is how long a member that left must be seen alive to be taken back although it does not say that it is: no
+// profile takes as long to find out that it is dead.
+const probation = time.Minute
 
 func (a *Agent) stateConfig(gossipInterval time.Duration) state.Config {
 	cfg := state.DefaultConfig()
@@ -155,11 +160,14 @@ func (a *Agent) stateConfig(gossipInterval time.Duration) state.Config {
 	cfg.TombstoneTimeout = a.cfg.TombstoneTimeout
 	cfg.PruneDelay = a.cfg.BroadcastTimeout + leavePropagateDelay
 	cfg.ResolveConflicts = !a.cfg.DisableNameResolution
+	cfg.ProbeConflicts = true
+	cfg.Probation = probation
 	return cfg
 }
 
 // emit hands an event on to the snapshot and, coalesced, to handlers and streams.
 func (a *Agent) emit(e event.Event) {
+	a.healer.observe(e, a.cfg.ReconnectTimeout)
 	if a.snapshot != nil {
 		a.snapshot.Record(e)
 	}
@@ -223,6 +231,11 @@ func (a *Agent) startDNS() error {
 	return nil
 }
 
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // startRPC listens for RPC clients. What one of them asks for may end the agent.
 func (a *Agent) startRPC() error {
 	log := a.logs.Logger("agent.ipc")
@@ -234,6 +247,10 @@ func (a *Agent) startRPC() error {
 		return fmt.Errorf("cannot listen for RPC: %w; choose another address with -rpc-addr", err)
 	}
 	a.rpcAddr = l.Addr().String()
+	if a.cfg.RPCAuth == "" && !isLoopback(l.Addr()) {
+		log.Warn("RPC is open to the network: whoever reaches this address controls the agent; set rpc_auth, or listen on 127.0.0.1",
+			"addr", a.rpcAddr)
+	}
 	a.rpc = rpc.New(rpc.Config{AuthKey: string(a.cfg.RPCAuth), Logger: log}, a, a.events, a.logs.Ring())
 	a.spawn(func() {
 		if err := a.rpc.Serve(l); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/seed-645ce708/gossip/agent/internal/handler"
 	"github.com/seed-645ce708/gossip/agent/internal/logs"
@@ -127,6 +128,9 @@ func (c *Config) validate() error {
 	if !slices.Contains(Profiles(), c.Profile) {
 		return fmt.Errorf("unknown profile: %s (one of %s)", c.Profile, strings.Join(Profiles(), ", "))
 	}
+	if len(c.Cluster) > ClusterMax || strings.ContainsFunc(c.Cluster, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("cluster name %q must be at most %d bytes of printable text", c.Cluster, ClusterMax)
+	}
 	if c.LogFormat != LogText && c.LogFormat != LogJSON {
 		return fmt.Errorf("invalid log format: %s (one of text, json)", c.LogFormat)
 	}
@@ -180,8 +184,17 @@ func (c *Config) validateNumbers() error {
 			return fmt.Errorf("%s is %v, but must be above zero", d.key, d.value)
 		}
 	}
-	if c.HandlerTimeout < 0 {
-		return fmt.Errorf("handler_timeout is %v, but must not be negative (0 sets no limit)", c.HandlerTimeout)
+	for _, d := range []struct {
+		key, zero string
+		value     time.Duration
+	}{
+		{"handler_timeout", "sets no limit", c.HandlerTimeout},
+		{"heal_interval", "turns healing off", c.HealInterval},
+		{"reclaim_timeout", "waits until gossip has forgotten the member", c.ReclaimTimeout},
+	} {
+		if d.value < 0 {
+			return fmt.Errorf("%s is %v, but must not be negative (0 %s)", d.key, d.value, d.zero)
+		}
 	}
 	if c.FlapHalfLife < 0 {
 		return fmt.Errorf("flap_half_life is %v, but must not be negative (0 turns damping off)", c.FlapHalfLife)

@@ -27,6 +27,9 @@ const (
 // UserEventSizeMax is the hard upper limit of UserEventSizeLimit in bytes (Serf reference 6).
 const UserEventSizeMax = 9 * 1024
 
+// ClusterMax is the greatest length of Cluster in bytes, which goes with every packet.
+const ClusterMax = 255
+
 // The timing profiles. Those of the prefix "serf-" keep Serf's timing (Serf reference 1.2) and push nothing; the others
 // are faster (docs/timing.md).
 const (
@@ -101,6 +104,10 @@ type Config struct {
 	EnableSyslog   bool
 	SyslogFacility string
 
+	// Cluster is the name of the cluster: gossip from members with another name, or none, is turned away. At most
+	// ClusterMax bytes; "" means no name, which is what Serf has.
+	Cluster string
+
 	// Profile sets the timing: one of Profiles.
 	Profile string
 	// Protocol is the version of Serf's protocol to speak, ProtocolMin to ProtocolMax; 0 or less means
@@ -159,6 +166,13 @@ type Config struct {
 	// FlapHalfLife is how long the penalty of a member that came back from a failure takes to halve (see package
 	// trust); 0 turns damping off.
 	FlapHalfLife time.Duration
+	// HealInterval is how often, on average, the cluster contacts a seed (StartJoin, RetryJoin, or found by Discover)
+	// that is no member. It also turns on the search for members that were failed for longer than ReconnectTimeout.
+	// 0 turns both off, as in Serf.
+	HealInterval time.Duration
+	// ReclaimTimeout is how long a member must have been failed until a node at another address may take its name. 0 means
+	// until gossip has forgotten it, as in Serf, which in large clusters takes many minutes.
+	ReclaimTimeout time.Duration
 	// DisableNameResolution turns off the vote about two members of the same name.
 	DisableNameResolution bool
 
@@ -223,6 +237,8 @@ func Default() Config {
 		ReconnectInterval:      30 * time.Second,
 		ReconnectTimeout:       24 * time.Hour,
 		TombstoneTimeout:       24 * time.Hour,
+		HealInterval:           2 * time.Minute,
+		ReclaimTimeout:         10 * time.Second,
 		FlapHalfLife:           2 * time.Minute,
 		QuerySizeLimit:         1024,
 		QueryResponseSizeLimit: 1024,

@@ -66,6 +66,9 @@ var keyCases = map[string]keyCase{
 	"skip_leave_on_interrupt": {`true`, `true`, nil,
 		func(c *Config) { c.SkipLeaveOnInterrupt = true }},
 	"reconnect_interval":      {`"1s"`, `"1s"`, nil, func(c *Config) { c.ReconnectInterval = time.Second }},
+	"cluster":                 {`"prod"`, `"prod"`, []string{"-cluster", "prod"}, func(c *Config) { c.Cluster = "prod" }},
+	"heal_interval":           {`"0s"`, `"0s"`, nil, func(c *Config) { c.HealInterval = 0 }},
+	"reclaim_timeout":         {`"1m"`, `"1m"`, nil, func(c *Config) { c.ReclaimTimeout = time.Minute }},
 	"reconnect_timeout":       {`"1h"`, `"1h"`, nil, func(c *Config) { c.ReconnectTimeout = time.Hour }},
 	"tombstone_timeout":       {`"1h"`, `"1h"`, nil, func(c *Config) { c.TombstoneTimeout = time.Hour }},
 	"flap_half_life":          {`"0s"`, `"0s"`, nil, func(c *Config) { c.FlapHalfLife = 0 }},
@@ -384,13 +387,16 @@ func TestCompleteErrors(t *testing.T) {
 		"invalid mDNS configuration: both IPv4 and IPv6 are disabled": func(c *Config) {
 			c.Discover, c.MDNS.DisableIPv4, c.MDNS.DisableIPv6 = "d", true, true
 		},
-		"user_event_size_limit is 9217, above its limit of 9216 bytes":                      func(c *Config) { c.UserEventSizeLimit = 9217 },
-		"retry_max_attempts is -1, but must not be negative":                                func(c *Config) { c.RetryMaxAttempts = -1 },
-		"reconnect_interval is -1ns, but must be above zero":                                func(c *Config) { c.ReconnectInterval = -1 },
-		"handler_timeout is -1s, but must not be negative (0 sets no limit)":                func(c *Config) { c.HandlerTimeout = -time.Second },
-		"flap_half_life is -1s, but must not be negative (0 turns damping off)":             func(c *Config) { c.FlapHalfLife = -time.Second },
-		"dns_stale_limit is -1s, but must not be negative (0 drops failed members at once)": func(c *Config) { c.DNSStaleLimit = -time.Second },
-		"node name is 200 characters. Valid length is between 1 and 128 characters":         func(c *Config) { c.ValidateNodeNames, c.NodeName = true, strings.Repeat("x", 200) },
+		"user_event_size_limit is 9217, above its limit of 9216 bytes":                                func(c *Config) { c.UserEventSizeLimit = 9217 },
+		"retry_max_attempts is -1, but must not be negative":                                          func(c *Config) { c.RetryMaxAttempts = -1 },
+		"reconnect_interval is -1ns, but must be above zero":                                          func(c *Config) { c.ReconnectInterval = -1 },
+		"heal_interval is -1s, but must not be negative (0 turns healing off)":                        func(c *Config) { c.HealInterval = -time.Second },
+		`cluster name "a\nb" must be at most 255 bytes of printable text`:                             func(c *Config) { c.Cluster = "a\nb" },
+		`cluster name "` + strings.Repeat("x", 256) + `" must be at most 255 bytes of printable text`: func(c *Config) { c.Cluster = strings.Repeat("x", 256) },
+		"handler_timeout is -1s, but must not be negative (0 sets no limit)":                          func(c *Config) { c.HandlerTimeout = -time.Second },
+		"flap_half_life is -1s, but must not be negative (0 turns damping off)":                       func(c *Config) { c.FlapHalfLife = -time.Second },
+		"dns_stale_limit is -1s, but must not be negative (0 drops failed members at once)":           func(c *Config) { c.DNSStaleLimit = -time.Second },
+		"node name is 200 characters. Valid length is between 1 and 128 characters":                   func(c *Config) { c.ValidateNodeNames, c.NodeName = true, strings.Repeat("x", 200) },
 		`node name contains invalid characters "a b". Valid characters include all alpha-numerics, dashes and '.'`: func(c *Config) {
 			c.ValidateNodeNames, c.NodeName = true, "a b"
 		},

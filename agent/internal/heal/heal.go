@@ -9,7 +9,8 @@
 // Every member of a cluster misses the same peers, so each of them makes only its share of the attempts: a peer
 // with the gap g is contacted by some member every g on average, by a single one of n members every n*g. A seed's
 // gap is Config.Interval for ever. The gap of a lost member is a 64th of the time that it has been away, at least
-// ten seconds and at most six hours. Who refused us, for the wrong cluster or key, is asked at most hourly.
+// ten seconds and at most six hours. Who refused us, for the wrong cluster or key, is asked at most hourly. No member
+// makes more than one attempt in ten seconds, or in Config.Interval if that is shorter.
 //
 // An agent that is alone asks more, since nobody does it in its place: one second after it became alone, then
 // after pauses that double up to half a minute, up to eight peers at a time and all of them in turn.
@@ -23,8 +24,8 @@ import (
 )
 
 const (
-	// turn is the pause between two turns of an agent among others. Each makes one attempt at most.
-	turn = 10 * time.Second
+	// maxTurn is the pause between two turns of an agent among others. Each makes one attempt at most.
+	maxTurn = 10 * time.Second
 	// The pauses of an agent that is alone.
 	firstAlone, maxAlone = time.Second, 30 * time.Second
 	// aloneBatch is how many peers it contacts each time.
@@ -83,6 +84,7 @@ type peer struct {
 // Planner remembers whom to look for.
 type Planner struct {
 	interval time.Duration
+	turn     time.Duration
 	rand     *rand.Rand
 	seeds    []*peer // in the order in which they came
 	lost     map[string]*peer
@@ -95,7 +97,7 @@ func New(cfg Config) *Planner {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // spreads load, protects nothing
 	}
-	return &Planner{interval: cfg.Interval, rand: cfg.Rand, lost: make(map[string]*peer)}
+	return &Planner{interval: cfg.Interval, turn: min(maxTurn, cfg.Interval), rand: cfg.Rand, lost: make(map[string]*peer)}
 }
 
 // AddSeed adds an address that is to be a member's for ever. Adding it again changes nothing.
@@ -137,7 +139,7 @@ func (p *Planner) Forget(name string) { delete(p.lost, name) }
 
 // Wait returns how long to wait before the next Turn, with so many members alive, ourselves included.
 func (p *Planner) Wait(alive int) time.Duration {
-	pause := turn
+	pause := p.turn
 	if alive <= 1 {
 		pause = min(firstAlone<<min(p.alone, 10), maxAlone)
 	}
@@ -151,9 +153,7 @@ func (p *Planner) Turn(now time.Time, alive int, missing func(Target) bool) []Ta
 	p.turns++
 	peers := p.missing(now, missing)
 	if alive <= 1 {
-		if len(peers) > 0 {
-			p.alone++
-		}
+		p.alone++
 		return p.batch(peers)
 	}
 	p.alone = 0
@@ -216,12 +216,12 @@ func (p *Planner) batch(peers []*peer) []Target {
 func (p *Planner) rate(now time.Time, one *peer) float64 {
 	gap := p.interval
 	if !one.Seed() {
-		gap = min(max(now.Sub(one.seen)/patience, turn), maxGap)
+		gap = min(max(now.Sub(one.seen)/patience, p.turn), maxGap)
 	}
 	if one.refused {
 		gap = max(gap, refusedGap)
 	}
-	return float64(turn) / float64(gap)
+	return float64(p.turn) / float64(gap)
 }
 
 // Done tells what came of contacting a target, and reports whether that is a refusal where there was none before.
