@@ -21,6 +21,8 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/handler"
 	"github.com/seed-645ce708/gossip/agent/internal/heal"
 	"github.com/seed-645ce708/gossip/agent/internal/logs"
+	"github.com/seed-645ce708/gossip/agent/internal/peer"
+	"github.com/seed-645ce708/gossip/agent/internal/receipt"
 	"github.com/seed-645ce708/gossip/agent/internal/rpc"
 	"github.com/seed-645ce708/gossip/agent/internal/snapshot"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
@@ -73,6 +75,8 @@ type Agent struct {
 	pipeline *event.Pipeline
 	events   *event.Log
 	handlers *handler.Runner
+	receipts *receipt.Trail // what became of recent user events
+	peers    *peer.Peer     // questions to and from other agents
 	rpc      *rpc.Server
 	rpcAddr  string
 	dns      *dnsbridge.Bridge // nil if off
@@ -131,6 +135,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		opts:     opts,
 		rejoined: make(chan struct{}),
 		done:     make(chan struct{}),
+		receipts: receipt.NewTrail(0),
 		view:     view.NewStore(cfg.NodeName),
 		logs:     logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: opts.LogOutput, Hold: opts.HoldLog}),
 	}

@@ -43,6 +43,7 @@ func (a *Agent) startEvents() error {
 		Logger:     a.log,
 		Concurrent: a.cfg.HandlerConcurrency,
 		Timeout:    a.cfg.HandlerTimeout,
+		Watch:      a.receipts,
 		Ran: func(command string, took time.Duration, _ error) {
 			metrics.AddSample([]string{"agent", "invoke", command}, float32(took.Seconds()*1000))
 		},
@@ -100,6 +101,7 @@ func (a *Agent) startGossip() error {
 	if a.cfg.ValidateNodeNames {
 		checkName = config.CheckNodeName
 	}
+	a.openPeers()
 	a.gossip, err = gossip.Start(gossip.Config{
 		Name:          a.cfg.NodeName,
 		BindAddr:      a.addrs.Bind.Addr().String(),
@@ -116,6 +118,7 @@ func (a *Agent) startGossip() error {
 		CheckName:     checkName,
 		Ping:          ping,
 		Dialed:        a.judge.dialed,
+		Direct:        a.peers.Receive,
 		Inbox:         a.core,
 		Log:           a.logs.Logger("gossip"),
 		Std:           a.logs.Std(),
@@ -124,6 +127,7 @@ func (a *Agent) startGossip() error {
 		return err
 	}
 	a.onStop("gossip", func(context.Context) error { return a.gossip.Stop() })
+	a.peers.Start(a.gossip)
 	a.core.Start(a.gossip)
 	a.spawn(a.followTrust)
 	a.onStop("core", func(context.Context) error {
@@ -171,8 +175,15 @@ func (a *Agent) emit(e event.Event) {
 	if a.snapshot != nil {
 		a.snapshot.Record(e)
 	}
+	user, _ := e.(*event.User)
+	if user != nil {
+		a.receipts.Heard(user)
+	}
 	if !a.pipeline.Emit(e) {
 		metrics.IncrCounter([]string{"gossip", "events", "dropped"}, 1)
+		if user != nil {
+			a.receipts.Gone(user)
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ var commands = map[string]command{
 	api.CommandListKeys:        plain((*conn).listKeys),
 	api.CommandStats:           plain((*conn).stats),
 	api.CommandGetCoordinate:   with((*conn).coordinate),
+	api.CommandEventReceipts:   with((*conn).eventReceipts),
 }
 
 func (c *conn) handshake(_ uint64, req api.HandshakeRequest) answer {

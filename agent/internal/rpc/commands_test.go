@@ -26,6 +26,13 @@ func dial(t testing.TB, s *rpctest.Server, authKey string) *client.Client {
 	return c
 }
 
+var receipts = api.EventReceiptsResponse{
+	LTime: 1 << 40, OK: true, Took: time.Second,
+	Receipts: []api.EventReceipt{{Node: "a", Status: api.ReceiptFailed, Took: 5, More: 1, Handlers: []api.HandlerRun{
+		{Command: "x", State: "failed", Exit: -1, Error: "killed", Took: time.Hour},
+	}}},
+}
+
 // Every plain command, by the client: what reaches the backend, what comes back, and what an error looks like.
 func TestCommands(t *testing.T) {
 	t.Parallel()
@@ -49,6 +56,9 @@ func TestCommands(t *testing.T) {
 		{"event", func(ctx context.Context, c *client.Client) (result, error) {
 			return nil, c.UserEvent(ctx, "deploy", []byte("v1"), true)
 		}, `UserEvent deploy "v1" true`, nil, nil},
+		{"x-gossip-event", func(ctx context.Context, c *client.Client) (result, error) {
+			return c.EventReceipts(ctx, api.EventReceiptsRequest{Name: "deploy", Payload: []byte("v1"), Wait: time.Minute})
+		}, `EventReceipts deploy "v1" false 1m0s`, receipts, receipts},
 		{"tags", func(ctx context.Context, c *client.Client) (result, error) {
 			return nil, c.UpdateTags(ctx, map[string]string{"role": "db"}, []string{"dc"})
 		}, "UpdateTags map[role:db] [dc]", nil, nil},
@@ -69,6 +79,7 @@ func TestCommands(t *testing.T) {
 			t.Parallel()
 			b := rpctest.NewBackend()
 			b.Keys = keys(map[string]int{"a2V5": 3})
+			b.Receipts = receipts
 			c := dial(t, rpctest.Start(t, rpc.Config{}, b), "")
 			got, err := tc.call(t.Context(), c)
 			if err != nil || !reflect.DeepEqual(got, tc.want) {

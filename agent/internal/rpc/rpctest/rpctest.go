@@ -21,12 +21,13 @@ import (
 // Backend is an rpc.Backend that does as it is told and remembers what it was asked. Set the fields before serving,
 // or use Fail.
 type Backend struct {
-	Store   *view.Store
-	Stat    api.Stats
-	Coords  map[string]api.Coordinate
-	Keys    api.KeyResponse
-	Records []api.QueryRecord // what queries bring: the last after the query's timeout, the others at once
-	Block   chan struct{}     // if set, Join waits until it is closed or the context ends
+	Store    *view.Store
+	Stat     api.Stats
+	Coords   map[string]api.Coordinate
+	Keys     api.KeyResponse
+	Receipts api.EventReceiptsResponse
+	Records  []api.QueryRecord // what queries bring: the last after the query's timeout, the others at once
+	Block    chan struct{}     // if set, Join waits until it is closed or the context ends
 
 	mu    sync.Mutex
 	calls []string
@@ -111,6 +112,11 @@ func (b *Backend) ForceLeave(_ context.Context, node string, prune bool) error {
 // UserEvent remembers the call.
 func (b *Backend) UserEvent(name string, payload []byte, coalesce bool) error {
 	return b.call("UserEvent %s %q %v", name, payload, coalesce)
+}
+
+// EventReceipts remembers the call and returns Receipts.
+func (b *Backend) EventReceipts(_ context.Context, req api.EventReceiptsRequest) (api.EventReceiptsResponse, error) {
+	return b.Receipts, b.call("EventReceipts %s %q %v %v", req.Name, req.Payload, req.Coalesce, req.Wait)
 }
 
 // UpdateTags remembers the call.

@@ -1,0 +1,35 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+)
+
+// What follows stock Serf agents refuse with ErrUnsupported, and hang up.
+
+// defaultReceiptWait is what an agent waits for receipts if it is not told.
+const defaultReceiptWait = 10 * time.Second
+
+// EventReceipts fires a user event and waits until it is known what became of it on the members, at most req.Wait. The
+// agent works off nothing else of this Client meanwhile.
+func (c *Client) EventReceipts(ctx context.Context, req api.EventReceiptsRequest) (api.EventReceiptsResponse, error) {
+	wait := req.Wait
+	if wait <= 0 {
+		wait = defaultReceiptWait
+	}
+	var resp api.EventReceiptsResponse
+	err := c.slowCall(ctx, wait, api.CommandEventReceipts, req, &resp)
+	return resp, err
+}
+
+// slowCall is call for what takes up to wait by its nature.
+func (c *Client) slowCall(ctx context.Context, wait time.Duration, command string, req, resp any) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait+c.timeout)
+		defer cancel()
+	}
+	return c.call(ctx, command, req, resp)
+}

@@ -1,0 +1,10 @@
+package rpc
+
+import "github.com/seed-645ce708/gossip/agent/api"
+
+// The commands of this file are ours alone.
+
+func (c *conn) eventReceipts(_ uint64, req api.EventReceiptsRequest) answer {
+	resp, err := c.srv.backend.EventReceipts(c.ctx, req)
+	return answer{err: err, body: resp}
+}

@@ -1,0 +1,66 @@
+package agent_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/seed-645ce708/gossip/agent"
+	"github.com/seed-645ce708/gossip/agent/agenttest"
+)
+
+// startSerf runs a stock Serf agent until the test ends and returns its gossip address.
+func startSerf(t *testing.T, name string) string {
+	t.Helper()
+	if _, err := exec.LookPath("serf"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("serf is not installed; run 'make deps'")
+		}
+		t.Skip("serf is not installed")
+	}
+	bind := serfAddr(t)
+	cmd := exec.Command("serf", "agent", "-node="+name, "-profile=local", "-bind="+bind, "-rpc-addr="+serfAddr(t))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // of a kill
+	})
+	agenttest.Poll(t, "serf listens", func() bool {
+		conn, err := net.Dial("tcp", bind)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close() // it was there
+		return true
+	}, func() string { return bind })
+	return bind
+}
+
+// serfAddr returns a loopback address with a port that was free a moment ago: Serf's RPC cannot take a port of the
+// kernel's choice.
+func serfAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// withSerf starts a stock Serf agent called stock, and one of ours called ours, and waits until they see each other.
+func withSerf(t *testing.T, change func(*agent.Config)) *agent.Agent {
+	t.Helper()
+	bind := startSerf(t, "stock")
+	a := agenttest.Start(t, "ours", func(cfg *agent.Config) {
+		cfg.StartJoin = []string{bind}
+		if change != nil {
+			change(cfg)
+		}
+	})
+	agenttest.WaitMembers(t, a, 2, "alive")
+	return a
+}
