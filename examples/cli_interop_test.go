@@ -28,7 +28,7 @@ func TestMixedCommandLine(t *testing.T) {
 	m.agree(agents, "left", "serf3")
 	for _, args := range [][]string{
 		{"members"},
-		{"members", "-detailed"},
+		{"members", "-detailed", "-status=alive"}, // of the others, ours tells more
 		{"members", "-format=json"},
 		{"members", "-status=alive", "-tag=name=serf.*"},
 		{"members", "-status=failed"},
