@@ -3,8 +3,7 @@
 // removed is not decided here but by package guard.
 //
 // Nothing a member says reaches a load balancer unscreened: names, addresses and ports are checked here (see
-// screen.go), because a member's name or tag could otherwise inject into a configuration file or a socket
-// (lbsync design, finding 6).
+// screen.go), because a member's name or tag could otherwise inject into a configuration file or a socket.
 package desired
 
 import (

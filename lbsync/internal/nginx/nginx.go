@@ -1,6 +1,5 @@
 // Package nginx is all that gossip-lbsync knows of nginx: how a file of upstreams looks, and how a candidate
-// is checked before it is installed. Facts about nginx's behaviour are from the lbsync design, section 2.6,
-// where they were tried with the real program.
+// is checked before it is installed. Facts about nginx's behaviour were tried with the real program.
 package nginx
 
 import (

@@ -1,5 +1,5 @@
 // Package reload makes a running process load its configuration anew, and proves that it did: a signal or a
-// command tells nothing about success (lbsync design 2.6), a new worker process does.
+// command tells nothing about success, a new worker process does.
 package reload
 
 import (

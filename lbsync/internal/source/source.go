@@ -23,7 +23,7 @@ func New(cfg config.Source, log *slog.Logger) *client.Watcher {
 // Trust says why removals must not follow from the view at the moment, as a clause; empty means that they
 // may. Until tells when time alone will mend it; zero means that it will not.
 //
-// Three things make a view doubtful (lbsync design 3.7, rule 1): there is no connection; the connection is
+// Three things make a view doubtful: there is no connection; the connection is
 // younger than settle, so that the agent itself may have just started and not yet know everyone; more than half of the
 // members that did not leave are failed, so that the agent may be the one who is cut off.
 func Trust(view client.View, settle time.Duration, now time.Time) (why string, until time.Time) {
