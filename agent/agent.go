@@ -89,6 +89,7 @@ type Agent struct {
 	joined      int               // members contacted by start_join
 	synced      atomic.Bool       // the view holds more than ourselves, or there is nobody to ask
 
+	transport gossip.Transport // for tests; nil means the real network
 	healer    healer
 	rejoined  chan struct{} // closed when the first round through previous is over
 	met       atomic.Bool   // we have reached somebody in this life

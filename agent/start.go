@@ -115,6 +115,7 @@ func (a *Agent) startGossip() error {
 		Keyring:       a.keyring,
 		Compression:   a.cfg.EnableCompression,
 		Meta:          meta,
+		Transport:     a.transport,
 		CheckName:     checkName,
 		Ping:          ping,
 		Dialed:        a.judge.dialed,

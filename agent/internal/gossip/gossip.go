@@ -89,8 +89,11 @@ type Config struct {
 	// Std takes memberlist's messages, with the level in brackets.
 	Std *log.Logger
 	// Transport replaces UDP and TCP in tests; nil means the real network.
-	Transport memberlist.Transport
+	Transport Transport
 }
+
+// Transport is what carries packets and streams.
+type Transport = memberlist.Transport
 
 // Gossip is a running memberlist with Serf's queues on it. Safe for concurrent use.
 type Gossip struct {
