@@ -43,10 +43,26 @@ func (w *World) Join(id, seed int, done func(ok bool)) {
 	n.pushPull(int32(seed), func(ok bool) {
 		if ok {
 			n.serf.joined()
+			n.settle(0, n.news)
 		}
 		if done != nil {
 			done(ok)
 		}
+	})
+}
+
+// settle makes the exchanges that follow a join. heard is the count of members' comings and goings at the last one.
+func (n *node) settle(i, heard int) {
+	means := n.w.cfg.Timing.Settle
+	if i == len(means) {
+		return
+	}
+	n.call(means[i]/2+n.random(means[i]), func() {
+		now := n.news
+		if peers := n.pick(1, n.other); now != heard && len(peers) > 0 {
+			n.pushPull(peers[0], func(bool) {})
+		}
+		n.settle(i+1, now)
 	})
 }
 

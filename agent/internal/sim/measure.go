@@ -69,6 +69,9 @@ type Report struct {
 	Nodes    int
 	Machines int // of them, real state machines
 
+	// Cold is how long it takes agents that start at once, and all join the first, to know everyone: until half, 99 % and
+	// all of them do. It is not measured above coldLimit agents.
+	Cold  Spread
 	Idle  Traffic
 	Event Spread // a user event, until it is delivered
 	// EventBytes is what an agent sends on account of one user event, with its share of gossip that follows.
@@ -137,7 +140,37 @@ func Measure(nodes, machines int, seed uint64, timing Timing, network Network, p
 	progress("rough weather")
 	r.False = w.measureFalse(nodes - 1)
 	r.Steps, r.Virtual = w.steps, w.Now()
+	if nodes <= coldLimit {
+		progress("cold start")
+		r.Cold = measureCold(nodes, seed, timing, network)
+	}
 	return r
+}
+
+// coldLimit is up to how many agents a cold start is measured: each sends news of each to everyone.
+const coldLimit = 1000
+
+func measureCold(nodes int, seed uint64, timing Timing, network Network) Spread {
+	w := New(Config{Nodes: nodes, Seed: seed, Timing: timing, Network: network, Machines: 0})
+	known := make([]int, nodes)
+	var times []time.Duration
+	w.onMember = func(at, _ int32, s view.Status) {
+		if s == view.StatusAlive {
+			if known[at]++; known[at] == nodes {
+				times = append(times, w.Now())
+			}
+		}
+	}
+	for id := range nodes {
+		w.later(time.Duration(id)*time.Millisecond/10, func() {
+			w.Start(id)
+			if id > 0 {
+				w.JoinUntil(id, []int{0}, time.Second)
+			}
+		})
+	}
+	w.RunUntil(func() bool { return len(times) == nodes }, 10*time.Minute)
+	return spread(times, nodes)
 }
 
 func (w *World) traffic(nodes int, d time.Duration) Traffic {

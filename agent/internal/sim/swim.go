@@ -58,6 +58,7 @@ type node struct {
 	own    queue
 	queues [3]queue
 	serf   serf
+	news   int // how many members have come and gone
 }
 
 // suspicion is memberlist's timer that runs faster the more members confirm it.
@@ -240,6 +241,7 @@ func (n *node) heardAlive(m *message) {
 	}
 	n.tell(m, nil)
 	if was == unknown || was.gone() {
+		n.news++
 		n.serf.join(id)
 	}
 }
@@ -330,6 +332,7 @@ func (n *node) heardDead(m *message) {
 		n.conditions[id] = left
 	}
 	n.changed[id] = n.w.now
+	n.news++
 	n.serf.leave(id)
 }
 

@@ -24,6 +24,10 @@ type Timing struct {
 	// LazyMult takes the place of RetransmitMult for messages that were pushed.
 	LazyMult int
 
+	// Settle is when, counted each from the one before, a member that has joined exchanges state again, on average and
+	// if members came or went since.
+	Settle []time.Duration
+
 	// Probation is what package state calls so; 0 is Serf's way.
 	Probation time.Duration
 
@@ -56,6 +60,7 @@ func SerfLAN() Timing {
 func Ours() Timing {
 	t := SerfLAN()
 	t.Fanout, t.LazyMult = 3, 2
+	t.Settle = []time.Duration{300 * time.Millisecond, 1200 * time.Millisecond, 5 * time.Second}
 	t.Probation = 2 * time.Minute
 	return t
 }

@@ -68,10 +68,11 @@ func (l *Log) Changed(at, subject int, status view.Status, up bool) {
 	}
 }
 
-func (l *Log) had(at int, name string) int {
+// Had reports whether an agent has had a user event, in this life of its.
+func (l *Log) Had(at int, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.delivered[delivery{at, l.lives[at], name}]
+	return l.delivered[delivery{at, l.lives[at], name}] > 0
 }
 
 func (l *Log) steady() {

@@ -170,7 +170,7 @@ func (r *run) allSee(id int, status view.Status) error {
 
 func (r *run) allHad(name string) error {
 	for at := range r.agents {
-		if r.c.Running(at) && r.log.had(at, name) == 0 {
+		if r.c.Running(at) && !r.log.Had(at, name) {
 			return fmt.Errorf("agent %d has not had the event", at+1)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/sim"
@@ -83,14 +82,14 @@ func (p panel) draw(b *bytes.Buffer, results []result) {
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="middle">agents</text>`+"\n", plotWidth/2, plotHeight+34)
 	for row, c := range p.curves {
-		for _, pr := range profiles {
+		for _, name := range []string{stockProfile, ourProfile} {
 			dash := ""
-			if pr.name != "lan" {
+			if name != ourProfile {
 				dash = ` stroke-dasharray="5 4"`
 			}
 			var points bytes.Buffer
 			for _, r := range results {
-				if v := c.y(r.Report); r.Profile == pr.name && v > 0 {
+				if v := c.y(r.Report); r.Profile == name && v > 0 {
 					fmt.Fprintf(&points, "%.1f,%.1f ", x.at(float64(r.Nodes)), plotHeight-y.at(v))
 				}
 			}
@@ -98,14 +97,14 @@ func (p panel) draw(b *bytes.Buffer, results []result) {
 		}
 		fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", plotWidth+8, 14+18*row, c.colour, html.EscapeString(c.name))
 	}
-	for i, pr := range slices.Backward(profiles) {
+	for i, name := range []string{ourProfile, stockProfile} {
 		dash := ""
-		if pr.name != "lan" {
+		if name != ourProfile {
 			dash = ` stroke-dasharray="5 4"`
 		}
-		at := 14 + 18*(len(p.curves)+len(profiles)-i)
+		at := 14 + 18*(len(p.curves)+1+i)
 		fmt.Fprintf(b, `<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="#333" stroke-width="2"%s/><text x="%d" y="%d">%s</text>`+"\n",
-			plotWidth+8, at-4, plotWidth+38, at-4, dash, plotWidth+44, at, html.EscapeString(pr.name))
+			plotWidth+8, at-4, plotWidth+38, at-4, dash, plotWidth+44, at, html.EscapeString(name))
 	}
 }
 

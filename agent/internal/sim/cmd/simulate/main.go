@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -37,6 +38,12 @@ func run(args []string, out, progress io.Writer) error {
 	loss := flags.Float64("loss", 0, "percentage of packets that are lost throughout")
 	delay := flags.Duration("delay", 0, "one-way delay to use in place of that of a local network; a fifth of it varies")
 	svg := flags.String("svg", "", "write a chart to this file")
+	try := map[string]*time.Duration{}
+	for _, name := range []string{"probe-interval", "probe-timeout", "gossip-interval", "push-pull-interval"} {
+		try[name] = flags.Duration(name, 0, "a value to try in place of our profile's")
+	}
+	suspicion := flags.Int("suspicion-mult", 0, "a value to try in place of our profile's")
+	gossipNodes := flags.Int("gossip-nodes", 0, "a value to try in place of our profile's")
 	data := flags.String("json", "", "write all numbers to this file")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -46,6 +53,15 @@ func run(args []string, out, progress io.Writer) error {
 	if *delay > 0 {
 		network.DelayMin, network.DelayJitter = *delay*4/5, *delay/5
 	}
+	ours := sim.Ours()
+	for name, place := range map[string]*time.Duration{
+		"probe-interval": &ours.ProbeInterval, "probe-timeout": &ours.ProbeTimeout,
+		"gossip-interval": &ours.GossipInterval, "push-pull-interval": &ours.PushPullInterval,
+	} {
+		*place = cmp.Or(*try[name], *place)
+	}
+	ours.SuspicionMult = cmp.Or(*suspicion, ours.SuspicionMult)
+	ours.GossipNodes = cmp.Or(*gossipNodes, ours.GossipNodes)
 	var counts []int
 	for text := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
@@ -57,9 +73,9 @@ func run(args []string, out, progress io.Writer) error {
 	debug.SetGCPercent(40) // large tables live long: less garbage is worth the time
 	var results []result
 	for _, n := range counts {
-		for _, p := range profiles {
+		for _, p := range []profile{{stockProfile, sim.SerfLAN()}, {ourProfile, ours}} {
 			began := time.Now()
-			r := sim.Measure(n, machines(n), *seed, p.timing(), network, func(what string) {
+			r := sim.Measure(n, machines(n), *seed, p.timing, network, func(what string) {
 				fmt.Fprintf(progress, "%d agents, %s: %s\n", n, p.name, what)
 			})
 			results = append(results, result{Profile: p.name, Report: r})
@@ -87,10 +103,14 @@ func run(args []string, out, progress io.Writer) error {
 
 type profile struct {
 	name   string
-	timing func() sim.Timing
+	timing sim.Timing
 }
 
-var profiles = []profile{{"serf-lan", sim.SerfLAN}, {"lan", sim.Ours}}
+// The names of the two profiles.
+const (
+	stockProfile = "serf-lan"
+	ourProfile   = "lan"
+)
 
 type result struct {
 	Profile string
@@ -105,14 +125,22 @@ func machines(n int) int {
 	return memberBudget / n
 }
 
+// cold is how long a cold start took, in milliseconds.
+func cold(r sim.Report) string {
+	if r.Cold.Of == 0 {
+		return "-"
+	}
+	return strconv.FormatInt(r.Cold.All.Milliseconds(), 10)
+}
+
 // table prints one line for each size and profile. Times are in milliseconds.
 func table(w io.Writer, results []result) error {
 	var b strings.Builder
 	row := func(cells ...any) {
-		format := "%-7v %-9v %7v  %7v %7v %7v  %9v  %7v %7v  %8v  %7v %7v  %6v  %8v %8v\n"
+		format := "%-7v %-9v %7v  %7v %7v %7v  %9v  %7v %7v  %8v  %7v %7v %8v  %6v  %8v %8v\n"
 		fmt.Fprintf(&b, format, cells...)
 	}
-	row("agents", "profile", "real", "event", "99 %", "all", "B/event", "join", "leave", "crash", "last", "false", "pkt/s", "B/s", "push/pull")
+	row("agents", "profile", "real", "event", "99 %", "all", "B/event", "join", "leave", "crash", "last", "false", "cold", "pkt/s", "B/s", "push/pull")
 	for _, r := range results {
 		ms := func(d time.Duration) int64 { return d.Milliseconds() }
 		all := func(s sim.Spread) string {
@@ -123,14 +151,15 @@ func table(w io.Writer, results []result) error {
 			return text
 		}
 		row(r.Nodes, r.Profile, r.Machines, ms(r.Event.Half), ms(r.Event.Most), all(r.Event), int(r.EventBytes),
-			all(r.Join), all(r.Leave), ms(r.Crash.First), all(r.Crash), r.False,
+			all(r.Join), all(r.Leave), ms(r.Crash.First), all(r.Crash), r.False, cold(r.Report),
 			fmt.Sprintf("%.1f", r.Idle.PacketsPerSecond), int(r.Idle.BytesPerSecond), fmt.Sprintf("%.0f %%", 100*r.Idle.StreamShare))
 	}
 	b.WriteString(`
 Times are in milliseconds of virtual time: until half, 99 % and all agents had a user event; until all saw a join and a
 leave; until the first and the last saw a crash; medians of five, and "!" if in one of them somebody was still missing
 when the rest had known for long, and waits for a push/pull. B/event is what an agent sends on account of one event. false: how
-often, in a minute of 5 % loss with one agent frozen for 3 s, an agent took another for failed. The last three columns
+often, in a minute of 5 % loss with one agent frozen for 3 s, an agent took another for failed. cold: agents that start
+within a tenth of a millisecond of each other and join the first, until all know all. The last three columns
 are an idle agent: packets and bytes a second, with headers, and the share of bytes in push/pulls. "real" is how many
 agents are real state machines; the others are compact models of them (docs/scale.md).
 `)
