@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -38,6 +39,16 @@ target "nginx" "www" {
   upstream "web" { service = "web" }
 }
 `))(t)
+
+	once := func(name, address, key string) []string {
+		more := ""
+		if key != "" {
+			more = fmt.Sprintf("\n  key_file = %q", must(s.Write(name+".key", key))(t))
+		}
+		text := fmt.Sprintf("state_dir = %q\nsource \"gossip\" {\n  address = %q%s\n}\n", s.Path(name+".state"), address, more) +
+			"service \"web\" {}\ntarget \"nginx\" \"www\" {\n  file { dest = \"web.conf\" }\n  upstream \"web\" { service = \"web\" }\n}\n"
+		return []string{"once", "-timeout=2s", "-config=" + must(s.Write(name+".hcl", text))(t)}
+	}
 
 	agent := func(args ...string) []string {
 		quiet := []string{"agent", "-node=x", "-bind=127.0.0.1:0", "-rpc-addr=127.0.0.1:0", "-dns-addr="}
@@ -78,6 +89,10 @@ target "nginx" "www" {
 		{"lbsync: unknown flag", "gossip-lbsync", []string{"run", "-konfig=x"}, []string{"-konfig"}},
 		{"lbsync: missing configuration", "gossip-lbsync", []string{"run", "-config=/nowhere.hcl"}, []string{"/nowhere.hcl"}},
 		{"lbsync: unknown key", "gossip-lbsync", []string{"check", "-config=" + lbsync}, []string{lbsync + ":2", "host"}},
+		{"lbsync: agent that is not there", "gossip-lbsync", once("nobody", nobody, ""), []string{nobody, "refused", "source.address"}},
+		{"lbsync: no agent, but something else", "gossip-lbsync", once("taken", taken, ""), []string{taken, "source.address"}},
+		{"lbsync: wrong RPC key", "gossip-lbsync", once("wrong", guarded.RPC, "guess"), []string{guarded.RPC, "token", "source.key_file"}},
+		{"lbsync: no RPC key", "gossip-lbsync", once("keyless", guarded.RPC, ""), []string{guarded.RPC, "Authentication", "source.key_file"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx := within(t, 30*time.Second)
@@ -86,6 +101,9 @@ target "nginx" "www" {
 				t.Errorf("exit code %d, want 1", r.Code)
 			}
 			lines := strings.Split(strings.TrimRight(r.Stderr, "\n"), "\n")
+			if strings.HasPrefix(lines[0], "waiting up to ") { // said at once; the error comes when the time is over
+				lines = lines[1:]
+			}
 			if len(lines) != 1 || lines[0] == "" {
 				t.Errorf("want one line on standard error, got %d", len(lines))
 			}

@@ -104,7 +104,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 	case "check":
 		return check(ctx, cfg, stdout)
 	default:
-		return diff(ctx, cfg, opt, stdout)
+		return diff(ctx, cfg, opt, stdout, stderr)
 	}
 }
 
@@ -207,10 +207,9 @@ func once(ctx context.Context, cfg *config.Config, opt options, stdout, stderr i
 	if err != nil {
 		return code, err
 	}
-	defer func() { _ = store.Close() }()                                // it only gives back the lock
-	progress := func(text string) { _, _ = fmt.Fprintln(stderr, text) } // a courtesy
+	defer func() { _ = store.Close() }() // it only gives back the lock
 	report, err := pass(ctx, cfg, opt, store, func(ctx context.Context, l *reconcile.Loop) (reconcile.Report, error) {
-		return l.Once(ctx, !opt.noReload, progress)
+		return l.Once(ctx, !opt.noReload, progress(stderr))
 	})
 	if err != nil {
 		return exitError, err
@@ -228,9 +227,9 @@ func once(ctx context.Context, cfg *config.Config, opt options, stdout, stderr i
 	}
 }
 
-func diff(ctx context.Context, cfg *config.Config, opt options, stdout io.Writer) (int, error) {
+func diff(ctx context.Context, cfg *config.Config, opt options, stdout, stderr io.Writer) (int, error) {
 	report, err := pass(ctx, cfg, opt, record.Peek(cfg.StateDir), func(ctx context.Context, l *reconcile.Loop) (reconcile.Report, error) {
-		return l.Preview(ctx)
+		return l.Preview(ctx, progress(stderr))
 	})
 	if err != nil {
 		return exitError, err
@@ -253,6 +252,11 @@ func diff(ctx context.Context, cfg *config.Config, opt options, stdout io.Writer
 		}
 	}
 	return exitOK, nil
+}
+
+// progress says on w what a command waits for.
+func progress(w io.Writer) func(string) {
+	return func(text string) { _, _ = fmt.Fprintln(w, text) } // a courtesy
 }
 
 // pass runs the watcher while one pass is made.

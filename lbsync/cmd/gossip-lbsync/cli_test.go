@@ -119,7 +119,8 @@ target "nginx" "www" {
 `, nobody))
 	for _, cmd := range []string{"once", "diff"} {
 		r := command(context.Background(), cmd, "-config", path, "-timeout", "500ms")
-		if r.code != 1 || !strings.Contains(r.stderr, "the agent cannot be reached at "+nobody) || strings.Count(r.stderr, "\n") != 1 {
+		if r.code != 1 || !strings.Contains(r.stderr, "the agent cannot be reached at "+nobody+": dial tcp") ||
+			!strings.HasPrefix(r.stderr, "waiting up to 500ms for the agent at "+nobody+": dial tcp") || strings.Count(r.stderr, "\n") != 2 {
 			t.Errorf("%s: got %+v", cmd, r)
 		}
 	}

@@ -238,6 +238,16 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestSyntaxError: one slip in the syntax is one line, however many complaints the parser has of it.
+func TestSyntaxError(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"lbsync.json": `{"source": `, "lbsync.hcl": "source \"gossip\" {\n  address = \n}\nservice {"} {
+		if _, dir, err := parse(t, name, text); err == nil || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), filepath.Join(dir, name)+":") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(false, full)
 	f.Add(false, minimal)

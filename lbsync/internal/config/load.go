@@ -41,7 +41,7 @@ func Parse(path string, src []byte) (*Config, error) {
 	}
 	file, diags := parse(src, path)
 	if diags.HasErrors() {
-		return nil, describe(diags)
+		return nil, describe(first(diags)) // what follows a syntax error follows from it
 	}
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
@@ -53,6 +53,16 @@ func Parse(path string, src []byte) (*Config, error) {
 		return nil, describe(d.diags)
 	}
 	return cfg, nil
+}
+
+// first returns the first of the errors.
+func first(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			return hcl.Diagnostics{d}
+		}
+	}
+	return nil
 }
 
 // describe writes each fault as "file:line: what".

@@ -12,8 +12,18 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
-// ErrUnreachable means that the agent could not be reached in time.
-var ErrUnreachable = errors.New("the agent cannot be reached")
+var (
+	// ErrUnreachable means that the agent could not be reached in time.
+	ErrUnreachable = errors.New("the agent cannot be reached")
+	// ErrRefused means that the agent wants an RPC key, or another one. Trying again does not help.
+	ErrRefused = errors.New("the agent refuses the RPC key")
+)
+
+// keyRemedy is what to do about ErrRefused.
+const keyRemedy = "give the agent's rpc_auth with source.key_file"
+
+// silence is how long an agent may take to answer before it is said that it is waited for.
+const silence = time.Second
 
 // Report is the outcome of one pass over everything.
 type Report struct {
@@ -65,9 +75,10 @@ func (l *Loop) Once(ctx context.Context, reload bool, progress func(string)) (Re
 	}, l.keep), nil
 }
 
-// Preview waits for the first view only, and returns what a pass would do if that view could be trusted.
-func (l *Loop) Preview(ctx context.Context) (Report, error) {
-	view, err := l.connected(ctx)
+// Preview waits for the first view only, and returns what a pass would do if that view could be trusted. progress is
+// told what it waits for.
+func (l *Loop) Preview(ctx context.Context, progress func(string)) (Report, error) {
+	view, err := l.connected(ctx, progress)
 	if err != nil {
 		return Report{}, err
 	}
@@ -103,22 +114,51 @@ func (l *Loop) pass(view decide.View, now time.Time, do func(*Outcome, Target, m
 	return report
 }
 
-// connected waits for a view from a connected agent.
-func (l *Loop) connected(ctx context.Context) (client.View, error) {
+// connected waits for a view from a connected agent, and says so if there is none at once. It gives up when ctx ends,
+// or when the agent refuses the key.
+func (l *Loop) connected(ctx context.Context, progress func(string)) (client.View, error) {
+	var cause error
+	said := false
+	say := func() {
+		if said {
+			return
+		}
+		said = true
+		text := "waiting"
+		if deadline, ok := ctx.Deadline(); ok {
+			text += fmt.Sprintf(" up to %v", time.Until(deadline).Round(100*time.Millisecond))
+		}
+		text += " for the agent at " + l.cfg.Source.Address
+		if cause != nil {
+			text += ": " + cause.Error()
+		}
+		progress(text)
+	}
+	late := time.NewTimer(silence)
+	defer late.Stop()
 	for {
 		view, changed := l.source.Watch()
-		if view.Connected {
+		switch {
+		case view.Connected:
 			return view, nil
+		case errors.Is(view.Err, client.ErrAuth):
+			return view, fmt.Errorf("%w at %s: %w; %s", ErrRefused, l.cfg.Source.Address, view.Err, keyRemedy)
+		case ctx.Err() != nil:
+			// What the last attempt says now is only that it was cut off.
+			err := fmt.Errorf("%w at %s", ErrUnreachable, l.cfg.Source.Address)
+			if cause != nil {
+				err = fmt.Errorf("%w: %w", err, cause)
+			}
+			return view, fmt.Errorf("%w; is it running, and is source.address right?", err)
+		case view.Err != nil && (cause == nil || !errors.Is(view.Err, context.DeadlineExceeded)):
+			cause = view.Err
+			say()
 		}
 		select {
 		case <-changed:
+		case <-late.C:
+			say()
 		case <-ctx.Done():
-			view, _ := l.source.Watch()
-			err := fmt.Errorf("%w at %s", ErrUnreachable, l.cfg.Source.Address)
-			if view.Err != nil && !errors.Is(view.Err, ctx.Err()) {
-				err = fmt.Errorf("%w: %w", err, view.Err)
-			}
-			return view, fmt.Errorf("%w; is it running, and is source.address right?", err)
 		}
 	}
 }
@@ -127,7 +167,7 @@ func (l *Loop) connected(ctx context.Context) (client.View, error) {
 func (l *Loop) settled(ctx context.Context, progress func(string)) (client.View, error) {
 	said := false
 	for {
-		view, err := l.connected(ctx)
+		view, err := l.connected(ctx, progress)
 		if err != nil {
 			return view, err
 		}

@@ -91,6 +91,7 @@ func (l *Loop) Run(ctx context.Context) {
 	var told teller
 	for {
 		view, changed := l.source.Watch()
+		told.agent(l.log, view)
 		now := time.Now()
 		var statuses []decide.Status
 		var again time.Time

@@ -1,10 +1,12 @@
 package reconcile
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 
+	"github.com/seed-645ce708/gossip/agent/client"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
 )
 
@@ -44,6 +46,19 @@ func (t *teller) status(log *slog.Logger, st decide.Status) {
 	t.once(st.Service.Name+" refused", strings.Join(refused, "; "), func() {
 		if len(refused) > 0 {
 			log.Warn("members that cannot be used", "members", strings.Join(refused, "; "))
+		}
+	})
+}
+
+// agent logs what to do if the agent refuses the key; that there is no connection, the watcher logs.
+func (t *teller) agent(log *slog.Logger, view client.View) {
+	refusal := ""
+	if !view.Connected && errors.Is(view.Err, client.ErrAuth) {
+		refusal = view.Err.Error()
+	}
+	t.once("agent refuses", refusal, func() {
+		if refusal != "" {
+			log.Error(ErrRefused.Error(), "answer", refusal, "remedy", keyRemedy)
 		}
 	})
 }
