@@ -27,6 +27,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/internal/snapshot"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 	"github.com/seed-645ce708/gossip/agent/internal/syslog"
+	"github.com/seed-645ce708/gossip/agent/internal/trail"
 	"github.com/seed-645ce708/gossip/agent/internal/view"
 )
 
@@ -76,6 +77,7 @@ type Agent struct {
 	events   *event.Log
 	handlers *handler.Runner
 	receipts *receipt.Trail // what became of recent user events
+	trail    *trail.Trail   // what happened to the members
 	peers    *peer.Peer     // questions to and from other agents
 	rpc      *rpc.Server
 	rpcAddr  string
@@ -137,6 +139,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		rejoined: make(chan struct{}),
 		done:     make(chan struct{}),
 		receipts: receipt.NewTrail(0),
+		trail:    trail.New(cfg.NodeName, time.Now()),
 		view:     view.NewStore(cfg.NodeName),
 		logs:     logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: opts.LogOutput, Hold: opts.HoldLog}),
 	}

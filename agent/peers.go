@@ -9,6 +9,7 @@ import (
 // The kinds of requests that agents of ours send each other. Numbers are never used again for something else.
 const (
 	kindReceipt uint8 = 1 // what became of a user event: receipt.ID, receipt.Receipt
+	kindTrail   uint8 = 2 // what happened to a member: trail.Question, trail.Page
 )
 
 // delegateOurs is the delegate protocol from which a member knows our extensions; Serf's ends before.
@@ -18,6 +19,7 @@ const delegateOurs = 6
 func (a *Agent) openPeers() {
 	a.peers = peer.New(peer.Config{Self: a.cfg.NodeName, Find: a.findPeer, Log: a.logs.Logger("peer")})
 	a.peers.Handle(kindReceipt, a.answerReceipt)
+	a.peers.Handle(kindTrail, a.answerTrail)
 	// Registered before gossip, so that it stops after it: to end the network ends what is being sent.
 	a.onStop("peers", func(context.Context) error {
 		a.peers.Stop()

@@ -24,6 +24,7 @@ func (a *Agent) UserEvent(name string, payload []byte, coalesce bool) error {
 // on its way, at most the broadcast timeout.
 func (a *Agent) ForceLeave(ctx context.Context, node string, prune bool) error {
 	a.log.Info("force leaving", "member", node, "prune", prune)
+	a.noteForceLeave(node, prune)
 	err := a.core.Do(ctx, state.ForceLeave{Name: node, Prune: prune}, a.cfg.BroadcastTimeout)
 	if errors.Is(err, core.ErrBroadcast) {
 		return errors.New("timed out broadcasting node removal")

@@ -120,16 +120,16 @@ func (a *Agent) startGossip() error {
 		Ping:          ping,
 		Dialed:        a.judge.dialed,
 		Direct:        a.peers.Receive,
-		Inbox:         a.core,
+		Inbox:         notedInbox{a.core, a.trail},
 		Log:           a.logs.Logger("gossip"),
-		Std:           a.logs.Std(),
+		Std:           a.memberlistLog(),
 	})
 	if err != nil {
 		return err
 	}
 	a.onStop("gossip", func(context.Context) error { return a.gossip.Stop() })
 	a.peers.Start(a.gossip)
-	a.core.Start(a.gossip)
+	a.core.Start(notedNetwork{a.gossip, a.trail})
 	a.spawn(a.followTrust)
 	a.onStop("core", func(context.Context) error {
 		a.core.Stop()
@@ -179,6 +179,9 @@ func (a *Agent) emit(e event.Event) {
 	user, _ := e.(*event.User)
 	if user != nil {
 		a.receipts.Heard(user)
+	}
+	if m, ok := e.(*event.Member); ok {
+		a.trail.Event(time.Now(), m)
 	}
 	if !a.pipeline.Emit(e) {
 		metrics.IncrCounter([]string{"gossip", "events", "dropped"}, 1)

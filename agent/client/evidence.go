@@ -24,6 +24,13 @@ func (c *Client) EventReceipts(ctx context.Context, req api.EventReceiptsRequest
 	return resp, err
 }
 
+// Why tells what happened to a member as the agent knows it; with all, as every agent of ours does.
+func (c *Client) Why(ctx context.Context, node string, all bool) (api.WhyResponse, error) {
+	var resp api.WhyResponse
+	err := c.slowCall(ctx, slowFactor*c.timeout, api.CommandWhy, api.WhyRequest{Node: node, All: all}, &resp)
+	return resp, err
+}
+
 // slowCall is call for what takes up to wait by its nature.
 func (c *Client) slowCall(ctx context.Context, wait time.Duration, command string, req, resp any) error {
 	if _, ok := ctx.Deadline(); !ok {

@@ -61,6 +61,7 @@ func commands() []*command {
 		rttCommand(),
 		tagsCommand(),
 		versionCommand(),
+		whyCommand(),
 	}
 }
 

@@ -54,6 +54,7 @@ var commands = map[string]command{
 	api.CommandStats:           plain((*conn).stats),
 	api.CommandGetCoordinate:   with((*conn).coordinate),
 	api.CommandEventReceipts:   with((*conn).eventReceipts),
+	api.CommandWhy:             with((*conn).why),
 }
 
 func (c *conn) handshake(_ uint64, req api.HandshakeRequest) answer {

@@ -33,6 +33,12 @@ var receipts = api.EventReceiptsResponse{
 	}}},
 }
 
+var story = api.WhyResponse{
+	Known: true, Status: "alive", Since: 1 << 60, Until: 5,
+	Witnesses: []api.Witness{{Node: "a", Began: 7, Skew: -time.Second}},
+	Entries:   []api.WhyEntry{{Time: 1 << 60, By: "a", Kind: "join", LTime: 1 << 50, Count: 2, Last: 9}},
+}
+
 // Every plain command, by the client: what reaches the backend, what comes back, and what an error looks like.
 func TestCommands(t *testing.T) {
 	t.Parallel()
@@ -59,6 +65,9 @@ func TestCommands(t *testing.T) {
 		{"x-gossip-event", func(ctx context.Context, c *client.Client) (result, error) {
 			return c.EventReceipts(ctx, api.EventReceiptsRequest{Name: "deploy", Payload: []byte("v1"), Wait: time.Minute})
 		}, `EventReceipts deploy "v1" false 1m0s`, receipts, receipts},
+		{"x-gossip-why", func(ctx context.Context, c *client.Client) (result, error) {
+			return c.Why(ctx, "beta", true)
+		}, "Why beta true", story, story},
 		{"tags", func(ctx context.Context, c *client.Client) (result, error) {
 			return nil, c.UpdateTags(ctx, map[string]string{"role": "db"}, []string{"dc"})
 		}, "UpdateTags map[role:db] [dc]", nil, nil},
@@ -79,7 +88,7 @@ func TestCommands(t *testing.T) {
 			t.Parallel()
 			b := rpctest.NewBackend()
 			b.Keys = keys(map[string]int{"a2V5": 3})
-			b.Receipts = receipts
+			b.Receipts, b.Story = receipts, story
 			c := dial(t, rpctest.Start(t, rpc.Config{}, b), "")
 			got, err := tc.call(t.Context(), c)
 			if err != nil || !reflect.DeepEqual(got, tc.want) {

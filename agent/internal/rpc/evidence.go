@@ -8,3 +8,8 @@ func (c *conn) eventReceipts(_ uint64, req api.EventReceiptsRequest) answer {
 	resp, err := c.srv.backend.EventReceipts(c.ctx, req)
 	return answer{err: err, body: resp}
 }
+
+func (c *conn) why(_ uint64, req api.WhyRequest) answer {
+	resp, err := c.srv.backend.Why(c.ctx, req)
+	return answer{err: err, body: resp}
+}

@@ -41,6 +41,8 @@ type Backend interface {
 	UserEvent(name string, payload []byte, coalesce bool) error
 	// EventReceipts sends a user event and waits for what becomes of it on the members. An error means that it was not sent.
 	EventReceipts(ctx context.Context, req api.EventReceiptsRequest) (api.EventReceiptsResponse, error)
+	// Why tells what happened to a member.
+	Why(ctx context.Context, req api.WhyRequest) (api.WhyResponse, error)
 	// UpdateTags deletes the tags named in del, then sets those in set.
 	UpdateTags(ctx context.Context, set map[string]string, del []string) error
 	// Query starts a query. The channel brings acks, responses, and at the end one record of type

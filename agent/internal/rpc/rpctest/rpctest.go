@@ -26,6 +26,7 @@ type Backend struct {
 	Coords   map[string]api.Coordinate
 	Keys     api.KeyResponse
 	Receipts api.EventReceiptsResponse
+	Story    api.WhyResponse
 	Records  []api.QueryRecord // what queries bring: the last after the query's timeout, the others at once
 	Block    chan struct{}     // if set, Join waits until it is closed or the context ends
 
@@ -117,6 +118,11 @@ func (b *Backend) UserEvent(name string, payload []byte, coalesce bool) error {
 // EventReceipts remembers the call and returns Receipts.
 func (b *Backend) EventReceipts(_ context.Context, req api.EventReceiptsRequest) (api.EventReceiptsResponse, error) {
 	return b.Receipts, b.call("EventReceipts %s %q %v %v", req.Name, req.Payload, req.Coalesce, req.Wait)
+}
+
+// Why remembers the call and returns Story.
+func (b *Backend) Why(_ context.Context, req api.WhyRequest) (api.WhyResponse, error) {
+	return b.Story, b.call("Why %s %v", req.Node, req.All)
 }
 
 // UpdateTags remembers the call.
