@@ -227,6 +227,7 @@ func (a *Agent) startDNS() error {
 		ServiceTTL:  a.cfg.DNSServiceTTL,
 		NegativeTTL: a.cfg.DNSNegativeTTL,
 		Ready:       a.synced.Load,
+		StaleLimit:  a.cfg.DNSStaleLimit,
 		Log:         log,
 	}, a.view)
 	if err != nil {

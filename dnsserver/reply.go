@@ -19,6 +19,7 @@ type reply struct {
 	rcode         int
 	authoritative bool
 	truncated     bool
+	stale         bool
 	answer        []dns.RR
 	authority     []dns.RR
 	additional    []dns.RR

@@ -100,6 +100,10 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 	rep.authoritative = req.question.Qclass == dns.ClassINET
 	switch result.Outcome {
 	case zone.Success:
+		if result.Answer.Stale {
+			rep.stale = true
+			rep.explain(dns.ExtendedErrorCodeStaleAnswer, staleText)
+		}
 		r.addAnswer(rep, result.Answer)
 		return
 	case zone.NXDomain:
@@ -107,6 +111,9 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 	}
 	rep.addSOA(z)
 }
+
+// staleText goes with answers that are what was known last.
+const staleText = "this agent looks cut off from its cluster"
 
 // anyOrder is what a query for ANY gets the first of: one set instead of all, RFC 8482 section 4.1.
 var anyOrder = []zone.Type{zone.TypeSOA, zone.TypeA, zone.TypeAAAA, zone.TypeSRV, zone.TypeTXT}

@@ -467,3 +467,49 @@ func FuzzRespond(f *testing.F) {
 		}
 	})
 }
+
+// TestStaleAnswers: an answer that may not be true any more is given, and says so to clients that speak EDNS.
+func TestStaleAnswers(t *testing.T) {
+	t.Parallel()
+	z := testZone(t, 0)
+	web1 := &zone.Member{Name: "web1", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Live: true, Stale: true,
+		Services: []zone.Service{{Name: "web", Port: 8080, Weight: 100}}}
+	r := newResponder(z.Update([]zone.Change{{Name: "web1", Member: web1}}), OrderStable)
+	for _, tt := range []struct {
+		qname string
+		edns  bool
+		stale bool
+	}{
+		{"web.service.gossip.", true, true},
+		{"web.service.gossip.", false, true},
+		{"web1.node.gossip.", true, true},
+		{"web2.node.gossip.", true, false},
+		{"nope.node.gossip.", true, false},
+	} {
+		m := new(dns.Msg)
+		m.SetQuestion(tt.qname, dns.TypeA)
+		if tt.edns {
+			m.SetEdns0(1232, false)
+		}
+		before := r.stats.read().Stale
+		reply := ask(t, r, m, overUDP)
+		var errs []uint16
+		if opt := reply.IsEdns0(); opt != nil {
+			for _, o := range opt.Option {
+				if ede, ok := o.(*dns.EDNS0_EDE); ok {
+					errs = append(errs, ede.InfoCode)
+				}
+			}
+		}
+		want := []uint16(nil)
+		if tt.edns && tt.stale {
+			want = []uint16{dns.ExtendedErrorCodeStaleAnswer}
+		}
+		if !slices.Equal(errs, want) || tt.stale && len(reply.Answer) == 0 {
+			t.Errorf("%s, EDNS %t: got extended errors %v with %v; want %v", tt.qname, tt.edns, errs, reply.Answer, want)
+		}
+		if counted := r.stats.read().Stale > before; counted != tt.stale {
+			t.Errorf("%s: counted as stale is %t", tt.qname, counted)
+		}
+	}
+}

@@ -12,6 +12,7 @@ type Stats struct {
 	Rcodes     map[string]uint64 // replies by code, such as "NOERROR"
 	Types      map[string]uint64 // replies by type asked for, such as "A"; "other" for those not listed
 	Truncated  uint64            // replies with the TC bit
+	Stale      uint64            // replies marked as what was known last
 	Silent     uint64            // packets that got no reply, as they were no queries
 	Errors     uint64            // failures to read, write or make a reply
 	TCPRefused uint64            // connections closed at once, as there were too many
@@ -23,7 +24,7 @@ var counted = [...]uint16{
 }
 
 type counters struct {
-	udp, tcp, truncated, silent, errors, tcpRefused atomic.Uint64
+	udp, tcp, truncated, stale, silent, errors, tcpRefused atomic.Uint64
 
 	rcodes [dns.RcodeBadVers + 1]atomic.Uint64
 	types  [len(counted) + 1]atomic.Uint64 // the last one is all others
@@ -33,6 +34,9 @@ func (c *counters) count(req *request, rep *reply) {
 	c.rcodes[rep.rcode].Add(1)
 	if rep.truncated {
 		c.truncated.Add(1)
+	}
+	if rep.stale {
+		c.stale.Add(1)
 	}
 	if req.questions != 1 || req.wireName == nil {
 		return
@@ -53,6 +57,7 @@ func (c *counters) read() Stats {
 		Rcodes:     make(map[string]uint64),
 		Types:      make(map[string]uint64),
 		Truncated:  c.truncated.Load(),
+		Stale:      c.stale.Load(),
 		Silent:     c.silent.Load(),
 		Errors:     c.errors.Load(),
 		TCPRefused: c.tcpRefused.Load(),

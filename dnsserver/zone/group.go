@@ -18,13 +18,21 @@ type group struct {
 func (g *group) set(t Type, ttl uint32) *RRset {
 	switch {
 	case t == TypeA:
-		return g.a.get(func() *RRset { return addrSet(t, ttl, serving(g.all)) })
+		return g.a.get(func() *RRset { return addrSet(t, ttl, serving(g.all)).aged(g.all) })
 	case t == TypeAAAA:
-		return g.aaaa.get(func() *RRset { return addrSet(t, ttl, serving(g.all)) })
+		return g.aaaa.get(func() *RRset { return addrSet(t, ttl, serving(g.all)).aged(g.all) })
 	case t == TypeSRV && !g.isTag:
-		return g.srv.get(func() *RRset { return srvSet(ttl, serving(g.all)) })
+		return g.srv.get(func() *RRset { return srvSet(ttl, serving(g.all)).aged(g.all) })
 	}
 	return nil
+}
+
+// aged marks a set that was made of these if any that is in the answers is stale. It returns the set.
+func (s *RRset) aged(all []*endpoint) *RRset {
+	if slices.ContainsFunc(all, func(e *endpoint) bool { return e.serving && e.node.stale }) {
+		s.Stale, s.TTL = true, min(s.TTL, MaxStaleTTL)
+	}
+	return s
 }
 
 func serving(all []*endpoint) []*endpoint {

@@ -15,6 +15,7 @@ type node struct {
 	services   []Service // in normal form
 	nameserver bool
 	live       bool
+	stale      bool
 
 	host   Host       // LABEL.node
 	nsHost Host       // ns-LABEL; no name if the label is too long for that
@@ -34,6 +35,10 @@ type endpoint struct {
 
 // newNode works out what to publish of a member under a label.
 func newNode(cfg *settings, m *Member, label string) *node {
+	ttl := cfg.nodeTTL
+	if m.Stale {
+		ttl = min(ttl, MaxStaleTTL)
+	}
 	n := &node{
 		name:       m.Name,
 		label:      label,
@@ -41,12 +46,14 @@ func newNode(cfg *settings, m *Member, label string) *node {
 		services:   normalServices(m),
 		nameserver: m.Nameserver,
 		live:       m.Live,
-		txt:        txtSet(cfg.nodeTTL, m.Tags),
+		stale:      m.Stale,
+		txt:        txtSet(ttl, m.Tags),
 	}
+	n.txt.Stale = m.Stale
 	a, aaaa := normalAddrs(m.Addrs)
 	n.host = Host{
-		A:    &RRset{Type: TypeA, TTL: cfg.nodeTTL, Addrs: a},
-		AAAA: &RRset{Type: TypeAAAA, TTL: cfg.nodeTTL, Addrs: aaaa},
+		A:    &RRset{Type: TypeA, TTL: ttl, Stale: m.Stale, Addrs: a},
+		AAAA: &RRset{Type: TypeAAAA, TTL: ttl, Stale: m.Stale, Addrs: aaaa},
 	}
 	if label != "" {
 		n.host.Name = label + "." + nodeLabel + "." + cfg.originText
@@ -72,7 +79,7 @@ func newNode(cfg *settings, m *Member, label string) *node {
 // shows reports whether the node is just what the member would be published as under the same label.
 func (n *node) shows(m *Member) bool {
 	a, aaaa := normalAddrs(m.Addrs)
-	return n.nameserver == m.Nameserver && n.live == m.Live &&
+	return n.nameserver == m.Nameserver && n.live == m.Live && n.stale == m.Stale &&
 		slices.Equal(n.host.A.Addrs, a) && slices.Equal(n.host.AAAA.Addrs, aaaa) &&
 		maps.Equal(n.tags, m.Tags) && slices.Equal(n.services, normalServices(m))
 }

@@ -27,6 +27,8 @@ const (
 type RRset struct {
 	Type Type
 	TTL  uint32 // seconds
+	// Stale says that some of it is what was known last, and may not be true any more (RFC 8767).
+	Stale bool
 
 	Addrs []netip.Addr // A and AAAA
 	SRV   []SRV

@@ -159,6 +159,7 @@ func (n *node) relabelled(cfg *settings, label string) *node {
 		Services:   n.services,
 		Nameserver: n.nameserver,
 		Live:       n.live,
+		Stale:      n.stale,
 	}, label)
 }
 

@@ -57,7 +57,14 @@ type Member struct {
 	// Live members are in the answers for services and tags. One that is not, because it is about to leave,
 	// answers only for its own name; the names of its services go on to exist.
 	Live bool
+	// Stale says that the member is shown as it was last known, although it may be gone. Answers with it say so, and
+	// may be cached for MaxStaleTTL seconds at most.
+	Stale bool
 }
+
+// MaxStaleTTL is the longest TTL, in seconds, of records that may not be true any more. RFC 8767 section 4 has 30 s,
+// for resolvers that would have to ask a server that is away; here the next query costs nothing.
+const MaxStaleTTL = 5
 
 // Service is one service as one member offers it.
 type Service struct {

@@ -534,3 +534,58 @@ func FuzzLookup(f *testing.F) {
 		}
 	})
 }
+
+// TestStale: whoever is stale marks every answer that shows it, and shortens what may be cached of it.
+func TestStale(t *testing.T) {
+	t.Parallel()
+	z, err := zone.New(zone.Config{Origin: "gossip.", Self: "web1",
+		NodeTTL: 60 * time.Second, ServiceTTL: 30 * time.Second, NegativeTTL: 2 * time.Second, Serial: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := z.Update(adds(cluster()...))
+	stale := *cluster()[0] // web1
+	stale.Stale = true
+	after := before.Update([]zone.Change{{Name: "web1", Member: &stale}})
+	if after == before || after.Serial() != before.Serial()+1 {
+		t.Fatal("becoming stale is no change")
+	}
+	if after.Update([]zone.Change{{Name: "web1", Member: &stale}}) != after {
+		t.Error("staying stale is a change")
+	}
+	for _, tt := range []struct {
+		question string
+		stale    bool
+		ttl      uint32 // when fresh
+	}{
+		{"web1.node.gossip. A", true, 60},
+		{"web1.node.gossip. TXT", true, 60},
+		{"web2.node.gossip. A", false, 60},
+		{"web.service.gossip. A", true, 30},
+		{"web.service.gossip. SRV", true, 30},
+		{"web.service.gossip. AAAA", true, 30}, // web2 alone has one, but web1's may be missing
+		{"us.dc.web.service.gossip. A", false, 30},
+		{"eu.dc.web.service.gossip. A", true, 30},
+		{"eu.dc.tag.gossip. A", true, 30},
+		{"cache.service.gossip. A", false, 30},
+	} {
+		name, typ, _ := strings.Cut(tt.question, " ")
+		was, is := lookup(t, before, name, types[typ]), lookup(t, after, name, types[typ])
+		if is.Outcome != zone.Success || is.Answer.Len() != was.Answer.Len() {
+			t.Errorf("%s: got %v, was %v", tt.question, lines(is), lines(was))
+			continue
+		}
+		ttl := tt.ttl
+		if tt.stale {
+			ttl = zone.MaxStaleTTL
+		}
+		if is.Answer.Stale != tt.stale || is.Answer.TTL != ttl || was.Answer.Stale || was.Answer.TTL != tt.ttl {
+			t.Errorf("%s: got stale %t, ttl %d; want %t, %d", tt.question, is.Answer.Stale, is.Answer.TTL, tt.stale, ttl)
+		}
+	}
+	for _, srv := range lookup(t, after, "web.service.gossip.", zone.TypeSRV).Answer.SRV {
+		if want := strings.HasPrefix(srv.Target.Name, "web1."); srv.Target.A.Stale != want || (srv.Target.A.TTL == zone.MaxStaleTTL) != want {
+			t.Errorf("additional addresses of %s: %+v", srv.Target.Name, srv.Target.A)
+		}
+	}
+}

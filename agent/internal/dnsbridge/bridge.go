@@ -31,7 +31,10 @@ type Config struct {
 	// Ready reports whether the view may be trusted yet. Until then clients get SERVFAIL, never "no such name".
 	// It is called for each query. Nil means always.
 	Ready func() bool
-	Log   hclog.Logger // nil: none
+	// StaleLimit is how long members that failed are shown, marked as stale, while the agent looks cut off; 0 means
+	// not at all.
+	StaleLimit time.Duration
+	Log        hclog.Logger // nil: none
 }
 
 // Bridge serves a view as a zone. Its methods are safe for concurrent use.
@@ -43,6 +46,7 @@ type Bridge struct {
 	zone   atomic.Pointer[zone.Zone]
 
 	follower follower
+	stale    atomic.Int64 // members shown as stale
 	cancel   context.CancelFunc
 	ctx      context.Context
 	wg       sync.WaitGroup
@@ -69,6 +73,7 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 	}
 	b.zone.Store(empty)
 	b.follower.log = b.log
+	b.follower.doubt.holds.Limit = cfg.StaleLimit
 	if b.server, err = dnsserver.New(dnsserver.Config{Addr: cfg.Addr, Source: b.source}); err != nil {
 		return nil, err
 	}
@@ -88,7 +93,7 @@ func (b *Bridge) source() *zone.Zone {
 // syscall.EADDRINUSE in the error. After an error nothing is left running. It must be called once at most.
 func (b *Bridge) Start() error {
 	snap, newer := b.store.Watch()
-	b.apply(snap)
+	again := b.apply(snap)
 	if err := b.server.Start(); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("cannot serve DNS on %s: the address is taken (%w); choose another with -dns-addr, or none with -dns-addr=\"\"",
@@ -96,7 +101,7 @@ func (b *Bridge) Start() error {
 		}
 		return fmt.Errorf("cannot serve DNS on %s: %w; choose another address with -dns-addr", b.cfg.Addr, err)
 	}
-	b.wg.Go(func() { b.follow(newer) })
+	b.wg.Go(func() { b.follow(newer, again) })
 	b.log.Info("serving DNS", "addr", b.Addr(), "zone", b.zone.Load().Origin())
 	return nil
 }
@@ -120,11 +125,13 @@ func (b *Bridge) Stats() map[string]string {
 		"zone":        z.Origin(),
 		"serial":      number(uint64(z.Serial())),
 		"members":     strconv.Itoa(z.Members()),
+		"stale":       strconv.FormatInt(b.stale.Load(), 10),
 		"problems":    strconv.Itoa(len(z.Problems())),
 		"ready":       strconv.FormatBool(b.source() != nil),
 		"queries_udp": number(s.UDP),
 		"queries_tcp": number(s.TCP),
 		"truncated":   number(s.Truncated),
+		"said_stale":  number(s.Stale),
 		"silent":      number(s.Silent),
 		"errors":      number(s.Errors),
 		"tcp_refused": number(s.TCPRefused),
@@ -143,18 +150,23 @@ const (
 	maxRest    = 50 * time.Millisecond
 )
 
-// follow applies the newest view, again and again.
-func (b *Bridge) follow(newer <-chan struct{}) {
+// follow applies the newest view, again and again, and at the times at which the same view is to be shown otherwise.
+func (b *Bridge) follow(newer <-chan struct{}, again time.Time) {
 	for {
+		var due <-chan time.Time
+		if !again.IsZero() {
+			due = time.After(time.Until(again))
+		}
 		select {
 		case <-b.ctx.Done():
 			return
 		case <-newer:
+		case <-due:
 		}
 		var snap *view.Snapshot
 		start := time.Now()
 		snap, newer = b.store.Watch()
-		b.apply(snap)
+		again = b.apply(snap)
 		if rest := min(restFactor*time.Since(start), maxRest); rest > 0 && !b.sleep(rest) {
 			return
 		}
@@ -172,12 +184,16 @@ func (b *Bridge) sleep(d time.Duration) bool {
 	}
 }
 
-func (b *Bridge) apply(snap *view.Snapshot) {
+// apply shows a view, and returns when it is to be shown otherwise; zero means never.
+func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
+	changes, again := b.follower.changes(time.Now(), snap)
+	b.stale.Store(int64(len(b.follower.doubt.held)))
 	old := b.zone.Load()
-	next := old.Update(b.follower.changes(snap))
+	next := old.Update(changes)
 	if next == old {
-		return
+		return again
 	}
 	b.zone.Store(next)
 	b.follower.report(next.Problems())
+	return again
 }

@@ -149,7 +149,8 @@ func TestChanges(t *testing.T) {
 		}
 		f := follower{log: hclog.NewNullLogger(), members: list(tt.old)}
 		var got []string
-		for _, c := range f.changes(&view.Snapshot{Members: list(tt.now)}) {
+		changes, _ := f.changes(time.Now(), &view.Snapshot{Members: list(tt.now)})
+		for _, c := range changes {
 			sign := "+"
 			if c.Member == nil {
 				sign = "-"

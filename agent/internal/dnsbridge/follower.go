@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -48,48 +49,150 @@ func isPort(text string) bool {
 	return err == nil && n > 0
 }
 
-// follower turns snapshots into changes. It is used by one goroutine.
+// follower turns snapshots into changes. On the way it does what a reader of views should: it shows who failed for a
+// while if the agent looks cut off (doubt), and keeps members that flap out of the answers about services, unless nobody
+// else is left. It is pure but for its log, and used by one goroutine.
 type follower struct {
-	log      hclog.Logger
-	members  []*view.Member // of the last snapshot
-	badTags  map[string]string
-	problems map[zone.Problem]struct{}
+	log        hclog.Logger
+	members    []*view.Member // of the last snapshot
+	doubt      doubt
+	suppressed map[string]bool
+	offers     map[string][]string // the services that each member, neither suppressed nor stale, is in the answers of
+	steady     map[string]int      // how many those are, by service
+	badTags    map[string]string
+	problems   map[zone.Problem]struct{}
 }
 
-// changes returns what differs between the last snapshot and this one. Members are immutable and in order, so one
-// walk over pointers finds it.
-func (f *follower) changes(snap *view.Snapshot) []zone.Change {
-	var changes []zone.Change
-	old, now := f.members, snap.Members
-	f.members = now
-	for len(old) > 0 || len(now) > 0 {
+// changes returns what is to be shown otherwise than at the last call, and when to look again although nothing changed;
+// zero means never. Members are immutable and in order, so one walk over pointers finds what changed.
+func (f *follower) changes(now time.Time, snap *view.Snapshot) (changes []zone.Change, until time.Time) {
+	var touched []string
+	touch := func(name string, old, next *view.Member) {
+		f.doubt.saw(now, name, old, next)
+		touched = append(touched, name)
+	}
+	old, next := f.members, snap.Members
+	f.members = next
+	for len(old) > 0 || len(next) > 0 {
 		switch {
-		case len(old) > 0 && len(now) > 0 && old[0] == now[0]:
-			old, now = old[1:], now[1:]
-		case len(now) == 0 || len(old) > 0 && old[0].Name < now[0].Name:
-			changes = append(changes, f.gone(old[0].Name))
+		case len(old) > 0 && len(next) > 0 && old[0] == next[0]:
+			old, next = old[1:], next[1:]
+		case len(next) == 0 || len(old) > 0 && old[0].Name < next[0].Name:
+			touch(old[0].Name, old[0], nil)
 			old = old[1:]
 		default:
-			if len(old) > 0 && old[0].Name == now[0].Name {
-				old = old[1:]
+			var was *view.Member
+			if len(old) > 0 && old[0].Name == next[0].Name {
+				was, old = old[0], old[1:]
 			}
-			changes = append(changes, f.change(now[0]))
-			now = now[1:]
+			touch(next[0].Name, was, next[0])
+			next = next[1:]
 		}
 	}
-	return changes
+	held, until := f.doubt.decide(now, snap.Confidence.Isolated)
+	touched = append(touched, held...)
+
+	suppressed := map[string]bool{}
+	for name, mark := range snap.Marks {
+		if mark.Suppressed {
+			suppressed[name] = true
+		}
+	}
+	for name := range f.suppressed {
+		if !suppressed[name] {
+			touched = append(touched, name)
+		}
+	}
+	f.suppressed = suppressed
+	for _, name := range touched {
+		if !suppressed[name] {
+			changes = append(changes, zone.Change{Name: name, Member: f.show(snap, name)})
+		}
+	}
+	// Those that flap come last, as what is shown of them hangs on the others.
+	for name := range suppressed {
+		f.count(name, nil)
+	}
+	for name := range suppressed {
+		changes = append(changes, zone.Change{Name: name, Member: f.showSuppressed(snap, name)})
+	}
+	return changes, until
 }
 
-func (f *follower) gone(name string) zone.Change {
-	delete(f.badTags, name)
-	return zone.Change{Name: name}
+// show returns what to show of a member that is not suppressed; nil means nothing.
+func (f *follower) show(snap *view.Snapshot, name string) *zone.Member {
+	if m, held := f.doubt.shown(name); held {
+		f.count(name, nil)
+		out := f.convert(m)
+		if out != nil {
+			out.Stale = true
+		}
+		return out
+	}
+	m, ok := snap.Member(name)
+	if !ok {
+		delete(f.badTags, name)
+		f.count(name, nil)
+		return nil
+	}
+	out := f.convert(m)
+	f.count(name, out)
+	return out
 }
 
-func (f *follower) change(m *view.Member) zone.Change {
+// showSuppressed keeps a member out of the answers about the services that others offer.
+func (f *follower) showSuppressed(snap *view.Snapshot, name string) *zone.Member {
+	m, ok := snap.Member(name)
+	if !ok {
+		return nil
+	}
+	out := f.convert(m)
+	if out == nil {
+		return nil
+	}
+	for i := range out.Services {
+		if s := &out.Services[i]; f.steady[s.Name] > 0 {
+			s.Drain = true
+		}
+	}
+	return out
+}
+
+// count notes which services a member is in the answers of; nil means none.
+func (f *follower) count(name string, m *zone.Member) {
+	for _, s := range f.offers[name] {
+		if f.steady[s]--; f.steady[s] == 0 {
+			delete(f.steady, s)
+		}
+	}
+	delete(f.offers, name)
+	if m == nil || !m.Live {
+		return
+	}
+	var offers []string
+	for _, s := range m.Services {
+		if !s.Drain {
+			offers = append(offers, s.Name)
+		}
+	}
+	if len(offers) == 0 {
+		return
+	}
+	if f.offers == nil {
+		f.offers, f.steady = map[string][]string{}, map[string]int{}
+	}
+	f.offers[name] = offers
+	for _, s := range offers {
+		f.steady[s]++
+	}
+}
+
+// convert is Convert, and logs tags that cannot be read.
+func (f *follower) convert(m *view.Member) *zone.Member {
 	converted, err := Convert(m)
 	if err == nil {
 		delete(f.badTags, m.Name)
-		return zone.Change{Name: m.Name, Member: converted}
+		return converted
 	}
 	// Once for each mistake, not each time that the member changes otherwise.
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -100,7 +203,7 @@ func (f *follower) change(m *view.Member) zone.Change {
 		f.badTags[m.Name] = text
 		f.log.Warn("a member has tags that publish no service", "member", m.Name, "error", text)
 	}
-	return zone.Change{Name: m.Name, Member: converted}
+	return converted
 }
 
 // report logs the problems that are new.
