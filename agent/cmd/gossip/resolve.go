@@ -51,6 +51,9 @@ end in a dot. The type is A unless given, or SRV for a name that begins with an 
 						return err
 					}
 				}
+				if len(answer.Records) > 0 && answer.Reason != "" {
+					fmt.Fprintln(c.stderr, "Note: "+answer.Reason)
+				}
 				return negative(name, qtype, server, answer)
 			}
 		},

@@ -128,6 +128,7 @@ func (t *Tracker) changed(now time.Time, name string, was, is view.Status) {
 			p.penalty.add(now, t.cfg.Damping)
 		}
 		p.mark, p.lost, p.refused = view.Mark{}, time.Time{}, time.Time{}
+		t.contact = now // somebody told us
 	case view.StatusLeaving:
 		p.mark = view.Mark{Since: now, Reason: "it announced that it goes"}
 		p.lost = time.Time{}

@@ -118,10 +118,10 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// trust adds to the client's view how far it can be trusted.
+// trust adds to the client's view how far it can be trusted. Members that come and go count as failed.
 func (l *Loop) trust(view client.View, now time.Time) decide.View {
 	why, until := source.Trust(view, l.cfg.Source.Settle, now)
-	return decide.View{Members: view.Members, Distrust: why, Until: until}
+	return decide.View{Members: view.Steady(), Distrust: why, Until: until}
 }
 
 // keep saves a changed set. That it cannot be saved is no reason to leave the balancer behind: what is lost

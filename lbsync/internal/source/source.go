@@ -23,9 +23,10 @@ func New(cfg config.Source, log *slog.Logger) *client.Watcher {
 // Trust says why removals must not follow from the view at the moment, as a clause; empty means that they
 // may. Until tells when time alone will mend it; zero means that it will not.
 //
-// Three things make a view doubtful: there is no connection; the connection is
-// younger than settle, so that the agent itself may have just started and not yet know everyone; more than half of the
-// members that did not leave are failed, so that the agent may be the one who is cut off.
+// Four things make a view doubtful: there is no connection; the connection is
+// younger than settle, so that the agent itself may have just started and not yet know everyone; the agent says so
+// itself, because it has not joined yet or looks cut off; more than half of the members that did not leave are failed, so
+// that the agent may be cut off even if it is one that does not say.
 func Trust(view client.View, settle time.Duration, now time.Time) (why string, until time.Time) {
 	if !view.Connected {
 		if view.Err != nil {
@@ -35,6 +36,9 @@ func Trust(view client.View, settle time.Duration, now time.Time) (why string, u
 	}
 	if until := view.Since.Add(settle); now.Before(until) {
 		return fmt.Sprintf("the view is settling for %v after the agent was connected", settle), until
+	}
+	if why := view.Confidence.Doubt(); why != "" {
+		return why, time.Time{}
 	}
 	alive, failed := 0, 0
 	for _, m := range view.Members {

@@ -30,6 +30,11 @@ func TestTrust(t *testing.T) {
 		{"lost", client.View{Err: errors.New("refused")}, "unreachable: refused", 0},
 		{"fresh", client.View{Connected: true, Since: now.Add(-4 * time.Second)}, "settling for 10s", 6 * time.Second},
 		{"settled", client.View{Connected: true, Since: now.Add(-10 * time.Second)}, "", 0},
+		{"the agent is sure", client.View{Connected: true, Confidence: &api.Confidence{Synced: true, VisibleShare: 0.3}}, "", 0},
+		{"the agent looks cut off", client.View{Connected: true, Members: members("alive alive alive"),
+			Confidence: &api.Confidence{Synced: true, Isolated: true, Evidence: "silence"}}, "the agent looks cut off: silence", 0},
+		{"the agent has not joined", client.View{Connected: true, Confidence: &api.Confidence{}}, "not joined", 0},
+		{"the agent was cut off when it was lost", client.View{Confidence: &api.Confidence{Isolated: true}}, "unreachable", 0},
 		{"half failed", client.View{Connected: true, Members: members("alive failed left left left")}, "", 0},
 		{"most failed", client.View{Connected: true, Members: members("alive failed failed left")}, "2 of 3 members are failed", 0},
 	} {

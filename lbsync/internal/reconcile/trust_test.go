@@ -1,0 +1,65 @@
+package reconcile_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
+)
+
+// TestWhatTheAgentThinks: while the agent looks cut off failures are held, and members that it damps count as failed.
+func TestWhatTheAgentThinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg, err := config.Load(lbtest.Write(t, dir, "lbsync.hcl", head+nginxTarget))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := record.Open(cfg.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	src := newSource()
+	loop, err := reconcile.New(cfg, src, store, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name, status string) api.Member { return member(name, "10.0.0."+name+":80", status) }
+	flapping := at("2", "alive")
+	flapping.Damped = true
+	sure, cut := &api.Confidence{Synced: true}, &api.Confidence{Synced: true, Isolated: true, Evidence: "silence"}
+	for _, s := range []struct {
+		what       string
+		confidence *api.Confidence
+		members    []api.Member
+		want, held string
+	}{
+		{"all well", sure, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "alive")}, "1 2 3", ""},
+		{"cut off", cut, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "failed")}, "1 2 3", "3"},
+		{"not any more", sure, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "failed")}, "1 2", ""},
+		{"flapping", sure, []api.Member{at("1", "alive"), flapping, at("3", "alive")}, "1 3", ""},
+		{"a stock Serf agent says nothing", nil, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "failed")}, "1 2", ""},
+	} {
+		src.members(s.members...)
+		src.set(func(v *client.View) { v.Confidence = s.confidence })
+		report, err := loop.Preview(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := report.Services[0]
+		var held []string
+		for _, h := range st.Held {
+			held = append(held, h.Name)
+		}
+		if got := strings.Join(st.Service.Ready(), " "); got != s.want || strings.Join(held, " ") != s.held {
+			t.Errorf("%s: got %q, held %v; want %q, %q", s.what, got, held, s.want, s.held)
+		}
+	}
+}
