@@ -110,6 +110,7 @@ func TestForbidden(t *testing.T) {
 		{"internal/state", []string{"net", "os", "sync", "time/tzdata", "math/rand"}, nil,
 			"the protocol is a pure function: no I/O, no locks, no global randomness"},
 		{"internal/lamport", []string{"net", "os", "sync"}, nil, "a clock is a number"},
+		{"internal/heal", []string{"net", "os", "sync"}, nil, "the plan is pure; the agent carries it out"},
 		{"internal/view", []string{"net", "os"}, nil, "views are values"},
 		{"api", nil, []string{"github.com/"}, "whoever speaks the protocol pulls in nothing else"},
 		{"guard", []string{"net", "os"}, []string{"github.com/"}, "the rule is pure, and everyone may afford it"},
