@@ -100,14 +100,19 @@ func (n *node) stateTick() {
 
 // machine is a state machine with its surroundings.
 type machine struct {
-	n *node
-	s *state.State
+	n    *node
+	s    *state.State
+	heal *healer // nil if healing is off
 }
 
 func newMachine(n *node) *machine {
 	cfg := n.w.stateConfig()
 	cfg.Rand = n.w.fork(n)
-	return &machine{n, state.New(cfg, n.w.describe(n.id))}
+	m := &machine{n: n, s: state.New(cfg, n.w.describe(n.id))}
+	if n.w.cfg.Heal {
+		m.heal = newHealer(m)
+	}
+	return m
 }
 
 // step feeds the machine and does what it says. sent is called once a broadcast that is waited for is out, or at
@@ -170,6 +175,9 @@ func (m *machine) emit(e event.Event) {
 			w.onEvent(m.n.id, &wire.UserEvent{LTime: e.LTime, Name: e.Name, Payload: e.Payload})
 		}
 	case *event.Member:
+		if m.heal != nil {
+			m.heal.observe(e)
+		}
 		if w.onMember == nil || e.Kind == event.TypeMemberUpdate {
 			return
 		}

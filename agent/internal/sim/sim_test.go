@@ -79,7 +79,7 @@ func TestSeedsRepeat(t *testing.T) {
 
 func TestCompactModelsDecideAsStateMachinesDo(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(5) {
 		run := func(machines int) string {
 			w := New(Config{Nodes: 40, Seed: seed, Timing: SerfLAN(), Network: LAN(), Machines: machines})
 			d := digest(w)

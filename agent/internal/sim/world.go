@@ -25,6 +25,8 @@ type Config struct {
 	// Reconnect is how often state machines try a failed member again, and ReconnectTimeout how long they
 	// remember it; 0 means Serf's defaults.
 	Reconnect, ReconnectTimeout time.Duration
+	// Heal lets state machines look for members that they have forgotten, as package agent does. Compact models do not.
+	Heal bool
 }
 
 // Counters count what happened on the network since the start.

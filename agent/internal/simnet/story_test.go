@@ -41,6 +41,9 @@ func TestStories(t *testing.T) {
 		t.Fatal("no stories", err)
 	}
 	for _, file := range files {
+		if strings.HasPrefix(filepath.Base(file), "ours-") {
+			continue // for whole agents: they need what package agent does beyond the engine
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
