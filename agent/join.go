@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/state"
@@ -23,7 +25,12 @@ func (a *Agent) Join(ctx context.Context, addrs []string, replay bool) (int, err
 	n, err := a.gossip.Join(ctx, addrs, !replay)
 	if n > 0 {
 		a.log.Info("joined", "nodes", n)
-		a.met.Store(true)
+		if a.gossip.NumAlive() > 1 {
+			a.met.Store(true)
+		} else {
+			a.log.Warn("the join reached nobody but this agent itself; give another member's address, and its port if that is not ours",
+				"addrs", addrs, "our_port", a.gossip.BindPort())
+		}
 		a.synced.Store(true)
 		if err := a.core.Do(ctx, state.Joined{}, 0); err != nil {
 			return n, err
@@ -73,7 +80,8 @@ func (a *Agent) retryJoin() {
 		}
 		if limit := a.cfg.RetryMaxAttempts; limit > 0 && attempt > limit {
 			a.log.Error(ErrRetryJoin.Error(), "attempts", attempt)
-			a.quit(ErrRetryJoin)
+			a.quit(fmt.Errorf("%w: %d attempts at %s: %w; check the addresses of -retry-join, or raise -retry-max",
+				ErrRetryJoin, attempt, strings.Join(a.cfg.RetryJoin, ", "), err))
 			return
 		}
 		a.log.Warn("join failed, retrying", "err", err, "in", a.cfg.RetryInterval)

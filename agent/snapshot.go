@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -26,7 +27,7 @@ func (a *Agent) openSnapshot() error {
 		},
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (-snapshot wants a file in a folder that exists and can be written to)", err)
 	}
 	a.snapshot = w
 	a.onStop("snapshot", func(context.Context) error { return w.Close() })

@@ -39,7 +39,8 @@ func agentCommand() *command {
 		help: `Runs an agent, which is this host's member of the cluster, until it is interrupted or told to leave.
 
 Settings come from files, then from flags. SIGHUP reads them again; SIGINT leaves the cluster gracefully; SIGTERM ends
-the agent at once, unless leave_on_terminate is set. Files also take keys without a flag: see the documentation.
+the agent at once, unless leave_on_terminate is set. docs/configuration.md
+describes every setting, also the keys of files that have no flag.
 
 An event handler is [FILTER=]COMMAND. FILTER is a comma-separated list of member-join, member-leave, member-failed,
 member-update, member-reap, user, user:NAME, query, query:NAME, or * for all events.`,
@@ -191,10 +192,10 @@ func (p *process) start(ctx context.Context) error {
 func (p *process) banner() {
 	rows := [][2]string{
 		{"Node name", quoted(p.cfg.NodeName)},
-		{"Bind addr", quoted(p.agent.GossipAddr())},
+		{"Bind addr", quoted(p.agent.BindAddr())},
 	}
-	if p.cfg.Advertise != "" {
-		rows = append(rows, [2]string{"Advertise addr", quoted(p.cfg.Advertise)})
+	if told := p.agent.GossipAddr(); p.cfg.Advertise != "" || told != p.agent.BindAddr() { // such as that behind 0.0.0.0
+		rows = append(rows, [2]string{"Advertise addr", quoted(told)})
 	}
 	rows = append(rows, [2]string{"RPC addr", quoted(p.agent.RPCAddr())})
 	dns := "off"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/client"
@@ -35,6 +36,8 @@ func (o *rpcOptions) dial(ctx context.Context) (*client.Client, error) {
 		return cl, nil
 	case errors.Is(err, client.ErrAuth):
 		err = withAuthHint(err)
+	case errors.As(err, new(*net.AddrError)):
+		err = fmt.Errorf("%w (write -rpc-addr or GOSSIP_RPC_ADDR as HOST:PORT)", err)
 	default:
 		err = fmt.Errorf("%w (does one run there? name another with -rpc-addr or GOSSIP_RPC_ADDR)", err)
 	}

@@ -43,7 +43,7 @@ func (c Config) Addresses(ctx context.Context) (Addresses, error) {
 			return Addresses{}, err
 		}
 		if a.Advertise.Addr().IsUnspecified() {
-			return Addresses{}, fmt.Errorf("invalid advertise address: %s is not an address that others can reach", c.Advertise)
+			return Addresses{}, fmt.Errorf("invalid advertise address: %s is not an address that others can reach (give another with -advertise)", c.Advertise)
 		}
 	}
 	if a.RPC, err = listenAddr("RPC", c.RPCAddr); err != nil {
@@ -61,7 +61,7 @@ func (c Config) Addresses(ctx context.Context) (Addresses, error) {
 func (a *Addresses) useInterface(name string) error {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {
-		return fmt.Errorf("invalid network interface: %w", err)
+		return fmt.Errorf("invalid network interface %q: %w (name another with -iface)", name, err)
 	}
 	addrs, err := ifi.Addrs()
 	if err != nil {
@@ -93,15 +93,15 @@ func chooseAddr(name string, bind netip.Addr, addrs []net.Addr) (netip.Addr, err
 		}
 	}
 	if any4 {
-		return netip.Addr{}, fmt.Errorf("failed to find usable address for interface '%s'", name)
+		return netip.Addr{}, fmt.Errorf("failed to find usable address for interface '%s' (give one with -bind)", name)
 	}
-	return netip.Addr{}, fmt.Errorf("interface '%s' has no '%s' address", name, bind)
+	return netip.Addr{}, fmt.Errorf("interface '%s' has no '%s' address (change -bind or -iface)", name, bind)
 }
 
-// resolve turns HOST[:PORT] into an address; what names the setting in errors.
+// resolve turns HOST[:PORT] into an address; what names the setting and its flag in errors.
 func resolve(ctx context.Context, what, addr string) (netip.AddrPort, error) {
 	fault := func(err error) (netip.AddrPort, error) {
-		return netip.AddrPort{}, fmt.Errorf("invalid %s address: %w", what, err)
+		return netip.AddrPort{}, fmt.Errorf("invalid %s address: %w (-%s takes HOST[:PORT], or a template such as '{{ GetPrivateIP }}')", what, err, what)
 	}
 	text, err := expandTemplate(addr)
 	if err != nil {
@@ -141,7 +141,7 @@ func listenAddr(what, addr string) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("invalid %s address %q: %w (write HOST:PORT)", what, addr, err)
+		return "", fmt.Errorf("invalid %s address %q: %w (-%s-addr takes HOST:PORT)", what, addr, err, strings.ToLower(what))
 	}
 	return text, nil
 }
@@ -159,7 +159,10 @@ func splitHostPort(addr string, defaultPort uint16) (string, uint16, error) {
 		return "", 0, err
 	}
 	n, err := parsePort(port)
-	return host, n, err
+	if err != nil {
+		return "", 0, fmt.Errorf("address %s: %w", addr, err)
+	}
+	return host, n, nil
 }
 
 func parsePort(port string) (uint16, error) {

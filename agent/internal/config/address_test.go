@@ -41,18 +41,18 @@ func TestAddresses(t *testing.T) {
 func TestAddressErrors(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*Config){
-		"invalid bind address: port \"x\" is not a number from 0 to 65535":      func(c *Config) { c.Bind = "127.0.0.1:x" },
-		"invalid bind address: port \"70000\" is not a number from 0 to 65535":  func(c *Config) { c.Bind = "127.0.0.1:70000" },
-		"invalid bind address: address 1:2:3: too many colons in address":       func(c *Config) { c.Bind = "1:2:3" },
-		"invalid bind address: lookup no.such.invalid":                          func(c *Config) { c.Bind = "no.such.invalid" },
-		`invalid bind address: template {{ "" }}:80 finds no address`:           func(c *Config) { c.Bind = `{{ "" }}:80` },
-		`invalid bind address: template {{ "1.1.1.1 2.2.2.2" }} finds several`:  func(c *Config) { c.Bind = `{{ "1.1.1.1 2.2.2.2" }}` },
-		"invalid bind address: template {{ Nope }}:":                            func(c *Config) { c.Bind = "{{ Nope }}" },
-		"invalid advertise address: 0.0.0.0:1 is not an address that others":    func(c *Config) { c.Advertise = "0.0.0.0:1" },
-		`invalid RPC address "127.0.0.1": address 127.0.0.1: missing port`:      func(c *Config) { c.RPCAddr = "127.0.0.1" },
-		`invalid DNS address "x:y": port "y" is not a number from 0 to 65535`:   func(c *Config) { c.DNSAddr = "x:y" },
-		"invalid network interface: route ip+net: no such network interface":    func(c *Config) { c.Interface = "nope0" },
-		`invalid RPC address "{{ \"\" }}": template {{ "" }} finds no address `: func(c *Config) { c.RPCAddr = `{{ "" }}` },
+		"invalid bind address: address 127.0.0.1:x: port \"x\" is not a number from 0 to 65535":         func(c *Config) { c.Bind = "127.0.0.1:x" },
+		"invalid bind address: address 127.0.0.1:70000: port \"70000\" is not a number from 0 to 65535": func(c *Config) { c.Bind = "127.0.0.1:70000" },
+		"invalid bind address: address 1:2:3: too many colons in address":                               func(c *Config) { c.Bind = "1:2:3" },
+		"invalid bind address: lookup no.such.invalid":                                                  func(c *Config) { c.Bind = "no.such.invalid" },
+		`invalid bind address: template {{ "" }}:80 finds no address`:                                   func(c *Config) { c.Bind = `{{ "" }}:80` },
+		`invalid bind address: template {{ "1.1.1.1 2.2.2.2" }} finds several`:                          func(c *Config) { c.Bind = `{{ "1.1.1.1 2.2.2.2" }}` },
+		"invalid bind address: template {{ Nope }}:":                                                    func(c *Config) { c.Bind = "{{ Nope }}" },
+		"invalid advertise address: 0.0.0.0:1 is not an address that others":                            func(c *Config) { c.Advertise = "0.0.0.0:1" },
+		`invalid RPC address "127.0.0.1": address 127.0.0.1: missing port`:                              func(c *Config) { c.RPCAddr = "127.0.0.1" },
+		`invalid DNS address "x:y": port "y" is not a number from 0 to 65535`:                           func(c *Config) { c.DNSAddr = "x:y" },
+		"invalid network interface \"nope0\": route ip+net: no such network interface":                  func(c *Config) { c.Interface = "nope0" },
+		`invalid RPC address "{{ \"\" }}": template {{ "" }} finds no address `:                         func(c *Config) { c.RPCAddr = `{{ "" }}` },
 	} {
 		c := Default()
 		change(&c)
@@ -87,8 +87,8 @@ func TestChooseAddr(t *testing.T) {
 		{"10.0.0.6", eth, "10.0.0.6", ""},
 		{"2001:db8::5", eth, "2001:db8::5", ""},
 		{"169.254.1.1", eth, "169.254.1.1", ""},
-		{"10.0.0.9", eth, "", "interface 'eth' has no '10.0.0.9' address"},
-		{"0.0.0.0", eth[:2], "", "failed to find usable address for interface 'eth'"},
+		{"10.0.0.9", eth, "", "interface 'eth' has no '10.0.0.9' address (change -bind or -iface)"},
+		{"0.0.0.0", eth[:2], "", "failed to find usable address for interface 'eth' (give one with -bind)"},
 	} {
 		got, err := chooseAddr("eth", netip.MustParseAddr(tc.bind), tc.addrs)
 		if tc.wantErr != "" {

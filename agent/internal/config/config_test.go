@@ -304,7 +304,7 @@ func TestFileErrors(t *testing.T) {
 	}
 	c := Default()
 	missing := filepath.Join(t.TempDir(), "none.json")
-	if err := Load(&c, missing); err == nil || err.Error() != "error reading '"+missing+"': no such file or directory" {
+	if err := Load(&c, missing); err == nil || err.Error() != "error reading '"+missing+"': no such file or directory (check -config-file and -config-dir)" {
 		t.Errorf("missing file: %v", err)
 	}
 }
@@ -382,8 +382,9 @@ func TestCompleteErrors(t *testing.T) {
 		"unknown profile: moon (one of lan, wan, local, serf-lan, serf-wan, serf-local)":                                   func(c *Config) { c.Profile = "moon" },
 		"invalid log level: FOO. Valid log levels are: [TRACE DEBUG INFO WARN ERR]":                                        func(c *Config) { c.LogLevel = "foo" },
 		"invalid log format: xml (one of text, json)":                                                                      func(c *Config) { c.LogFormat = "xml" },
-		"Invalid event script: Event 'nope' invoking 'x.sh'":                                                               func(c *Config) { c.EventHandlers = []string{"user,nope=x.sh"} },
-		"mDNS interface specified without enabling mDNS discovery (add -discover)":                                         func(c *Config) { c.MDNS.Interface = "lo" },
+		"Invalid event script: Event 'nope' invoking 'x.sh' (write [FILTER=]COMMAND; FILTER is a list of member-join, member-leave, " +
+			"member-failed, member-update, member-reap, user, user:NAME, query, query:NAME, with commas between, or *)": func(c *Config) { c.EventHandlers = []string{"user,nope=x.sh"} },
+		"mDNS interface specified without enabling mDNS discovery (add -discover)": func(c *Config) { c.MDNS.Interface = "lo" },
 		"invalid mDNS configuration: both IPv4 and IPv6 are disabled": func(c *Config) {
 			c.Discover, c.MDNS.DisableIPv4, c.MDNS.DisableIPv6 = "d", true, true
 		},

@@ -26,7 +26,7 @@ func Load(c *Config, paths ...string) error {
 		for _, file := range files {
 			src, err := os.ReadFile(file)
 			if err != nil {
-				return fmt.Errorf("error reading '%s': %w", file, bare(err))
+				return unreadable(file, err)
 			}
 			if err := loadFile(c, file, src); err != nil {
 				return err
@@ -59,14 +59,14 @@ func loadFile(c *Config, file string, src []byte) error {
 func expand(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("error reading '%s': %w", path, bare(err))
+		return nil, unreadable(path, err)
 	}
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
 	items, err := os.ReadDir(path) // sorted by name
 	if err != nil {
-		return nil, fmt.Errorf("error reading '%s': %w", path, bare(err))
+		return nil, unreadable(path, err)
 	}
 	var files []string
 	for _, item := range items {
@@ -76,7 +76,7 @@ func expand(path string) ([]string, error) {
 		}
 		if info, err := os.Stat(file); err != nil || info.IsDir() { // a link counts as what it points to
 			if err != nil {
-				return nil, fmt.Errorf("error reading '%s': %w", file, bare(err))
+				return nil, unreadable(file, err)
 			}
 			continue
 		}
@@ -86,6 +86,10 @@ func expand(path string) ([]string, error) {
 }
 
 func isHCL(file string) bool { return strings.HasSuffix(file, ".hcl") }
+
+func unreadable(path string, err error) error {
+	return fmt.Errorf("error reading '%s': %w (check -config-file and -config-dir)", path, bare(err))
+}
 
 // bare takes the operation and the path off an error that will be wrapped with a better wording of both.
 func bare(err error) error {

@@ -18,14 +18,18 @@ type Spec struct {
 	Command string
 }
 
-// SpecError tells what is wrong with a specification, in Serf's words.
+// filterHint says what a specification may be.
+const filterHint = "write [FILTER=]COMMAND; FILTER is a list of member-join, member-leave, member-failed, member-update, " +
+	"member-reap, user, user:NAME, query, query:NAME, with commas between, or *"
+
+// SpecError tells what is wrong with a specification, in Serf's words and with what to do.
 type SpecError struct {
 	Event  string // the filter element that is not understood
 	Script string // the command
 }
 
 func (e *SpecError) Error() string {
-	return fmt.Sprintf("Invalid event script: Event '%s' invoking '%s'", e.Event, e.Script)
+	return fmt.Sprintf("Invalid event script: Event '%s' invoking '%s' (%s)", e.Event, e.Script, filterHint)
 }
 
 // Parse reads "[filter=]command". What comes before the first "=" is the filter (event.ParseFilter), so a

@@ -27,6 +27,8 @@ func TestParse(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
+	const hint = "write [FILTER=]COMMAND; FILTER is a list of member-join, member-leave, member-failed, member-update, " +
+		"member-reap, user, user:NAME, query, query:NAME, with commas between, or *"
 	for text, want := range map[string]string{
 		"bogus=./h.sh":            "Invalid event script: Event 'bogus' invoking './h.sh'",
 		"user,member-join:x=h":    "Invalid event script: Event 'member-join:x' invoking 'h'",
@@ -37,7 +39,7 @@ func TestParseErrors(t *testing.T) {
 	} {
 		_, err := handler.Parse(text)
 		var bad *handler.SpecError
-		if !errors.As(err, &bad) || err.Error() != want {
+		if !errors.As(err, &bad) || err.Error() != want+" ("+hint+")" {
 			t.Errorf("Parse(%q): %v, want %q", text, err, want)
 		}
 	}
