@@ -262,14 +262,14 @@ func (c *visit) Read(p []byte) (int, error) {
 // readRefusal returns the reason if an error message is one of answer's, and takes nothing off the stream if not.
 func readRefusal(r *bufio.Reader) error {
 	head := len(errorMessage(""))
-	start, err := r.Peek(head + len(mismatch))
-	if err != nil || string(start[head:]) != mismatch || string(start[3:8]) != "Error" {
+	start, _ := r.Peek(head + len(mismatch)) // what is cut short or too long is memberlist's to judge
+	if len(start) < head+len(mismatch) || string(start[head:]) != mismatch || string(start[3:8]) != "Error" {
 		return nil
 	}
-	size := int(start[head-2])<<8 | int(start[head-1])
-	msg, err := r.Peek(head + size)
-	if err != nil {
-		return nil //nolint:nilerr // what is cut short or too long is memberlist's to judge
+	size := head + int(start[head-2])<<8 + int(start[head-1])
+	msg, _ := r.Peek(size)
+	if len(msg) < size {
+		return nil
 	}
 	return refusal(strings.ToValidUTF8(string(msg[head:]), "?"))
 }

@@ -302,7 +302,8 @@ func (g *Gossip) joinError(err error) error {
 // explain adds what to do to the failures whose cause memberlist cannot know. It gives texts only.
 func explain(err error, encrypted bool, cluster string) error {
 	text := strings.TrimSpace(err.Error())
-	hint, hard := "", true
+	var hint string
+	hard := true
 	switch {
 	case strings.Contains(text, mismatch):
 		hint = "one of the two is not where it belongs, or compare -cluster"
