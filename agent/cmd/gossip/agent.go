@@ -39,8 +39,8 @@ func agentCommand() *command {
 		help: `Runs an agent, which is this host's member of the cluster, until it is interrupted or told to leave.
 
 Settings come from files, then from flags. SIGHUP reads them again; SIGINT leaves the cluster gracefully; SIGTERM ends
-the agent at once, unless leave_on_terminate is set. docs/configuration.md
-describes every setting, also the keys of files that have no flag.
+the agent at once, unless leave_on_terminate is set. docs/configuration.md describes every
+setting, also those that only files have.
 
 An event handler is [FILTER=]COMMAND. FILTER is a comma-separated list of member-join, member-leave, member-failed,
 member-update, member-reap, user, user:NAME, query, query:NAME, or * for all events.`,

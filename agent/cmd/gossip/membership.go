@@ -12,7 +12,7 @@ func joinCommand() *command {
 		name:     "join",
 		args:     "[options] address ...",
 		synopsis: "Makes the agent join a cluster",
-		help:     "Makes a running agent join the cluster of the given members, by their gossip addresses HOST[:PORT].\nOne that can be reached is enough.",
+		help:     "Makes a running agent join the cluster of the given members, by their gossip addresses HOST[:PORT],\nwhere PORT is by default the one that the agent itself has bound. One that can be reached is enough.",
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			rpc := c.rpcFlags(fs)
 			form := formatFlag(fs)

@@ -124,8 +124,8 @@ type Config struct {
 	// HandlerTimeout ends a handler's process that runs longer. 0, the default and what Serf does, sets no
 	// limit.
 	HandlerTimeout time.Duration
-	// HandlerConcurrency is how many handler processes may run at the same time; 0 leaves it to one per
-	// handler. The events of one handler are always run in order, one by one.
+	// HandlerConcurrency is how many handlers' commands may run at the same time; 0 means 16. One command is always
+	// given its events in order, one by one.
 	HandlerConcurrency int
 
 	// StartJoin are addresses to join at the start: the agent ends if none can be reached.
@@ -163,9 +163,6 @@ type Config struct {
 	ReconnectTimeout time.Duration
 	// TombstoneTimeout is how long a member that left is remembered.
 	TombstoneTimeout time.Duration
-	// FlapHalfLife is how long the penalty of a member that came back from a failure takes to halve (see package
-	// trust); 0 turns damping off.
-	FlapHalfLife time.Duration
 	// HealInterval is how often, on average, the cluster contacts a seed (StartJoin, RetryJoin, or found by Discover)
 	// that is no member. It also turns on the search for members that were failed for longer than ReconnectTimeout.
 	// 0 turns both off, as in Serf.
@@ -173,6 +170,9 @@ type Config struct {
 	// ReclaimTimeout is how long a member must have been failed until a node at another address may take its name. 0 means
 	// until gossip has forgotten it, as in Serf, which in large clusters takes many minutes.
 	ReclaimTimeout time.Duration
+	// FlapHalfLife is how long the penalty of a member that came back from a failure takes to halve (see package
+	// trust); 0 turns damping off.
+	FlapHalfLife time.Duration
 	// DisableNameResolution turns off the vote about two members of the same name.
 	DisableNameResolution bool
 
@@ -237,9 +237,9 @@ func Default() Config {
 		ReconnectInterval:      30 * time.Second,
 		ReconnectTimeout:       24 * time.Hour,
 		TombstoneTimeout:       24 * time.Hour,
+		FlapHalfLife:           2 * time.Minute,
 		HealInterval:           2 * time.Minute,
 		ReclaimTimeout:         10 * time.Second,
-		FlapHalfLife:           2 * time.Minute,
 		QuerySizeLimit:         1024,
 		QueryResponseSizeLimit: 1024,
 		UserEventSizeLimit:     512,
