@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -51,4 +52,56 @@ func TestExamplesInDocs(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What docs/terraform.md says about installing the provider works as it stands there: the mirror is filled by the page's
+// own shell commands, and each of its command-line configurations finds the provider. Only the home folder is another one.
+func TestInstallInDocs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/terraform.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := func(language string) (out []string) {
+		for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
+			out = append(out, m[1])
+		}
+		return out
+	}
+	shell, configs := blocks("sh"), blocks("text")
+	if len(shell) == 0 || !strings.Contains(shell[0], "mirror=") || len(configs) < 2 ||
+		!strings.Contains(configs[0], "filesystem_mirror") || !strings.Contains(configs[1], "dev_overrides") {
+		t.Fatalf("the page is another one than this test knows: %q, %q", shell, configs)
+	}
+	binary := tftest.Require(t)
+	home := t.TempDir()
+	checkout := filepath.Join(home, "gossip")
+	if err := os.MkdirAll(filepath.Join(checkout, "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(provider, filepath.Join(checkout, "bin", "terraform-provider-gossip")); err != nil {
+		t.Fatal(err)
+	}
+	fill := exec.CommandContext(t.Context(), "sh", "-eu", "-c", shell[0])
+	fill.Dir, fill.Env = checkout, append(os.Environ(), "HOME="+home)
+	if out, err := fill.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Run("mirror", func(t *testing.T) {
+		t.Parallel()
+		w := tftest.NewWorkspace(t, provider)
+		w.Configure(t, strings.ReplaceAll(configs[0], "/home/me", home))
+		w.Write(t, "main.tf", source)
+		if out := w.Run(t, "init"); !strings.Contains(out, "seed-645ce708/gossip v0.1.0") {
+			t.Errorf("init did not install the provider of the mirror:\n%s", out)
+		}
+	})
+	t.Run("override", func(t *testing.T) {
+		t.Parallel()
+		w := tftest.NewWorkspace(t, provider)
+		config := strings.ReplaceAll(configs[1], "/home/me", home)
+		w.Configure(t, strings.ReplaceAll(config, "registry.terraform.io", binary.Host())) // as the page says
+		w.Write(t, "main.tf", source+"data \"gossip_members\" \"all\" {}\n")
+		w.Run(t, "validate")
+	})
 }

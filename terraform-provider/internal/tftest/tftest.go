@@ -179,8 +179,13 @@ func Build(dir string) (string, error) {
 // UseDevOverrides makes the program take the built provider from where it was built, without init.
 func (w *Workspace) UseDevOverrides(tb testing.TB) {
 	tb.Helper()
-	text := fmt.Sprintf("disable_checkpoint = true\nprovider_installation {\n  dev_overrides {\n    %q = %q\n  }\n}\n",
-		w.binary.Host()+"/seed-645ce708/gossip", filepath.Dir(w.provider))
+	w.Configure(tb, fmt.Sprintf("disable_checkpoint = true\nprovider_installation {\n  dev_overrides {\n    %q = %q\n  }\n}\n",
+		w.binary.Host()+"/seed-645ce708/gossip", filepath.Dir(w.provider)))
+}
+
+// Configure replaces the program's command-line configuration, which says where providers come from.
+func (w *Workspace) Configure(tb testing.TB, text string) {
+	tb.Helper()
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
