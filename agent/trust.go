@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// quietProbes is how many probe intervals without a sign of life make a silence (see package trust).
-	quietProbes = 5
+	// quietProbes is how many probe intervals without a sign of life make a silence (see package trust, which says
+	// why so many).
+	quietProbes = 10
 	// ticksPerQuiet is how often in that time the verdict is looked at anew.
 	ticksPerQuiet = 10
 )
@@ -29,6 +30,7 @@ type judge struct {
 
 	mu      sync.Mutex
 	tracker *trust.Tracker
+	heard   func() time.Time // when a packet last came; nil before there is gossip
 }
 
 var _ view.Judge = (*judge)(nil)
@@ -45,6 +47,16 @@ func (j *judge) Judge(members []*view.Member) view.Verdict {
 	defer j.mu.Unlock()
 	now := time.Now()
 	j.tracker.Members(now, members)
+	return j.verdict(now)
+}
+
+// verdict judges; the caller holds mu.
+func (j *judge) verdict(now time.Time) view.Verdict {
+	if j.heard != nil {
+		if at := j.heard(); !at.IsZero() {
+			j.tracker.Contact(at, "")
+		}
+	}
 	return j.tracker.Judge(now, j.synced())
 }
 
@@ -52,7 +64,7 @@ func (j *judge) Judge(members []*view.Member) view.Verdict {
 func (j *judge) confidence() view.Confidence {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.tracker.Judge(time.Now(), j.synced()).Confidence
+	return j.verdict(time.Now()).Confidence
 }
 
 // contact tells of a sign of life.
@@ -108,6 +120,7 @@ func (a *Agent) followTrust() {
 	quiet := quietProbes * a.gossip.ProbeInterval()
 	a.judge.mu.Lock()
 	a.judge.tracker.Quiet(quiet)
+	a.judge.heard = a.gossip.LastPacket
 	a.judge.mu.Unlock()
 	tick := time.NewTicker(quiet / ticksPerQuiet)
 	defer tick.Stop()

@@ -112,6 +112,7 @@ func TestForbidden(t *testing.T) {
 		{"internal/lamport", []string{"net", "os", "sync"}, nil, "a clock is a number"},
 		{"internal/heal", []string{"net", "os", "sync"}, nil, "the plan is pure; the agent carries it out"},
 		{"internal/view", []string{"net", "os"}, nil, "views are values"},
+		{"internal/trust", []string{"net", "os", "sync"}, nil, "judgement is a pure function of what happened and when"},
 		{"api", nil, []string{"github.com/"}, "whoever speaks the protocol pulls in nothing else"},
 		{"guard", []string{"net", "os"}, []string{"github.com/"}, "the rule is pure, and everyone may afford it"},
 		{"service", []string{"net", "os"}, []string{"github.com/"}, "reading tags is pure, and everyone may afford it"},

@@ -24,6 +24,18 @@ func (w watched) DialTimeout(addr string, timeout time.Duration) (net.Conn, erro
 	return conn, err
 }
 
+// LastPacket returns when anything was last heard by UDP, whoever sent it; zero if never, or if the transport does not say.
+func (g *Gossip) LastPacket() time.Time {
+	t, ok := g.ml.Transport.(interface{ LastPacket() time.Time })
+	if w, watching := g.ml.Transport.(watched); watching {
+		t, ok = w.Transport.(interface{ LastPacket() time.Time })
+	}
+	if !ok {
+		return time.Time{}
+	}
+	return t.LastPacket()
+}
+
 // ProbeInterval is the pause between probes of a member's own: it has one answered, and is itself probed, about that
 // often.
 func (g *Gossip) ProbeInterval() time.Duration { return g.ml.ProbeInterval }

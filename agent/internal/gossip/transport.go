@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,8 @@ type transport struct {
 	log     *log.Logger
 	packets chan *memberlist.Packet
 	streams chan net.Conn
+	born    time.Time
+	heard   atomic.Int64 // when the last packet came, in nanoseconds since born; 0 means never
 	alive   context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -56,6 +59,7 @@ func newTransport(bindAddr string, bindPort int, logger *log.Logger, direct func
 		direct:  direct,
 		packets: make(chan *memberlist.Packet),
 		streams: make(chan net.Conn),
+		born:    time.Now(),
 	}
 	err := t.listen(bindAddr, bindPort)
 	for range portTries - 1 {
@@ -172,6 +176,7 @@ func (t *transport) receive() {
 			t.log.Printf("[ERR] memberlist: UDP packet too short (0 bytes) %s", memberlist.LogAddress(from))
 			continue
 		}
+		t.heard.Store(int64(now.Sub(t.born)))
 		metrics.IncrCounter([]string{"memberlist", "udp", "received"}, float32(n))
 		if t.direct != nil && n > 1 && buf[0] == userMessage {
 			t.direct(buf[1:n])
@@ -182,6 +187,14 @@ func (t *transport) receive() {
 		case <-t.alive.Done():
 		}
 	}
+}
+
+// LastPacket returns when a packet was last received; the zero time means never.
+func (t *transport) LastPacket() time.Time {
+	if d := t.heard.Load(); d != 0 {
+		return t.born.Add(time.Duration(d))
+	}
+	return time.Time{}
 }
 
 func (t *transport) accept() {

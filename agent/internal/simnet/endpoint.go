@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,7 @@ type Endpoint struct {
 	addr    netip.AddrPort
 	packets chan *memberlist.Packet // never closed: memberlist reads until it has shut down
 	streams chan net.Conn
+	heard   atomic.Pointer[time.Time] // when the last packet came
 	done    chan struct{}
 	once    sync.Once
 
@@ -71,6 +73,14 @@ func (e *Endpoint) WriteTo(packet []byte, addr string) (time.Time, error) {
 
 // PacketCh implements memberlist.Transport.
 func (e *Endpoint) PacketCh() <-chan *memberlist.Packet { return e.packets }
+
+// LastPacket returns when a packet was last received; the zero time means never.
+func (e *Endpoint) LastPacket() time.Time {
+	if at := e.heard.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
 
 // StreamCh implements memberlist.Transport.
 func (e *Endpoint) StreamCh() <-chan net.Conn { return e.streams }

@@ -208,8 +208,10 @@ func (n *Network) deliver(from, to netip.AddrPort, packet []byte) {
 		n.counters.Cut++
 		return
 	}
+	now := time.Now()
+	e.heard.Store(&now)
 	select {
-	case e.packets <- &memberlist.Packet{Buf: slices.Clone(packet), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}:
+	case e.packets <- &memberlist.Packet{Buf: slices.Clone(packet), From: net.UDPAddrFromAddrPort(from), Timestamp: now}:
 	default:
 		n.counters.Overflowed++
 	}

@@ -7,8 +7,10 @@
 // Two facts speak for it, each enough by itself:
 //
 //   - Silence: no other member gave a sign of life for Config.Quiet, although at least two that are not accounted for
-//     should. In a healthy cluster every member is probed, and has a probe of its own answered, about once per probe
-//     interval; Quiet is five of those, so that chance and a few lost packets do not make a silence.
+//     should. A sign of life is any packet, and any connection that a member took. In a healthy cluster there are
+//     several in each probe interval. Right after half of the members vanished there are few, since most probes go to
+//     those and each takes longer than the last; simulated with twenty members, five intervals without any were common
+//     then, ten were not met. So Quiet is ten.
 //   - Minority: more members vanished within one minute (Burst) than are left, ourselves included. In a partition this
 //     is what the smaller side sees, and the larger never does. It counts for ten minutes (Memory).
 //
