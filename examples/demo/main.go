@@ -90,8 +90,11 @@ func run(ctx context.Context, out io.Writer, bin string, keep bool) error {
 		}
 	}
 	if keep {
+		if err := d.explain(ctx); err != nil {
+			return err
+		}
 		kept = true
-		return d.explain()
+		return nil
 	}
 	d.title("Clean up")
 	n := len(d.Processes())

@@ -124,15 +124,29 @@ func (d *demo) balance(ctx context.Context) error {
 	return d.curl(ctx, 4)
 }
 
-// curl fetches the page through HAProxy a few times.
+// curl fetches the page through HAProxy a few times, by itself if there is no curl.
 func (d *demo) curl(ctx context.Context, times int) error {
+	url := "http://" + d.balancer.Addr + "/"
+	program, missing := exec.LookPath("curl")
 	for range times {
-		d.command("curl", "http://"+d.balancer.Addr+"/")
-		body, err := harness.Get(ctx, d.balancer.Addr)
+		if missing != nil {
+			d.say("GET %s", url)
+			body, err := harness.Get(ctx, d.balancer.Addr)
+			if err != nil {
+				return err
+			}
+			d.say("%s", body)
+			continue
+		}
+		d.command(program, url)
+		r, err := d.Run(ctx, []string{"no_proxy=*"}, program, url)
+		if err == nil && r.Code != 0 {
+			err = fmt.Errorf("curl ended with exit code %d: %s", r.Code, harness.LastLines(r.Stderr, 1))
+		}
 		if err != nil {
 			return err
 		}
-		d.say("%s", body)
+		d.say("%s", strings.TrimSpace(r.Stdout))
 	}
 	return nil
 }
@@ -254,7 +268,10 @@ func (d *demo) failure(ctx context.Context) error {
 	victim := d.agents["web-2"]
 	d.title("web-2 dies without a word")
 	d.say("$ kill -9 %d", victim.Pid())
-	victim.Kill()
+	if err := victim.Signal(os.Kill); err != nil {
+		return err
+	}
+	<-victim.Done()
 	killed := time.Now()
 	since := func(what string) { d.say("%4.1f s  %s", time.Since(killed).Seconds(), what) }
 
@@ -294,15 +311,13 @@ func (d *demo) failure(ctx context.Context) error {
 }
 
 // explain tells how to use what is left running, and how to end it.
-func (d *demo) explain() error {
+func (d *demo) explain(ctx context.Context) error {
 	a := d.agents["web-1"]
-	var stop strings.Builder
-	stop.WriteString("#!/bin/sh\n# Ends what the demo left running, by process group.\n")
-	for _, p := range d.Processes() {
-		fmt.Fprintf(&stop, "kill -9 -%d 2>/dev/null # %s\n", p.Pid(), p.Name)
+	stop, err := d.StopScript(ctx)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(&stop, "rm -rf '%s'\n", d.Dir)
-	script, err := d.Write("stop", stop.String())
+	script, err := d.Write("stop", stop)
 	if err != nil {
 		return err
 	}
@@ -313,7 +328,7 @@ func (d *demo) explain() error {
 	d.say("  %s resolve -dns-addr=%s web.service.gossip SRV", gossip, a.DNS)
 	d.say("  %s agent -node=cache-1 -bind=%s:0 -rpc-addr=%s:0 -dns-addr= -tag=role=cache -tag=port=6379 -join=%s", gossip, harness.Loopback(4), harness.Loopback(4), a.Gossip)
 	if d.balancer != nil {
-		d.say("  curl http://%s/", d.balancer.Addr)
+		d.say("  curl http://%s/ # or any browser", d.balancer.Addr)
 	}
 	d.say("Logs and configuration are in %s. To stop it all: sh %s", d.Dir, script)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,5 +88,48 @@ func TestFreeAddr(t *testing.T) {
 	}
 	if host, port := Host(addr), Port(addr); host != "127.0.0.1" || port < 20000 || port >= 32000 {
 		t.Errorf("got %s, want 127.0.0.1 and a port from 20000 to 31999", addr)
+	}
+}
+
+// TestStopScript ends a program that was left running, but not another one that has its id by now.
+func TestStopScript(t *testing.T) {
+	t.Parallel()
+	s, err := New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	p, err := s.Start("left", "/bin/sleep", "600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := s.StopScript(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprintf("end %d '", p.Pid())
+	if !strings.Contains(script, line) {
+		t.Fatalf("the script does not end process %d:\n%s", p.Pid(), script)
+	}
+	play := func(script string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	if out := play(strings.Replace(script, line, line+"1", 1)); !strings.Contains(out, "left has ended already") || !p.Running() {
+		t.Errorf("a process that started at another time was ended, or not told of: %s", out)
+	}
+	if out := play(script); out != "" {
+		t.Errorf("the script says %s", out)
+	}
+	<-p.Done()
+	if _, err := os.Stat(s.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	if out := play(script); !strings.Contains(out, "left has ended already") {
+		t.Errorf("the second time it says %q", out)
 	}
 }
