@@ -7,7 +7,6 @@ type instant int64
 
 func (t instant) plus(d time.Duration) instant  { return t + instant(d) }
 func (t instant) minus(u instant) time.Duration { return time.Duration(t - u) }
-func (t instant) since(u instant) time.Duration { return time.Duration(t - u) }
 
 // origin is what the state machines take for the time of instant 0.
 var origin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -346,8 +346,7 @@ func (c *compact) merge(h *serfHalf) {
 	}
 }
 
-func (c *compact) members() int                { return c.counts.Total() }
-func (c *compact) status(id int32) view.Status { return c.statuses[id] }
+func (c *compact) members() int { return c.counts.Total() }
 
 func (c *compact) clocks() (member, event uint64) {
 	return uint64(c.member.Time()), uint64(c.event.Time())

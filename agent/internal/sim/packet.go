@@ -60,11 +60,11 @@ func (w *World) send(from, to int32, p *packet, bytes int) {
 		w.onSend(from, to, p, bytes)
 	}
 	if !w.connected(from, to) {
-		w.lose(from, to, p, "cut", &w.counters.Cut)
+		w.lose(p, &w.counters.Cut)
 		return
 	}
 	if loss := w.loss(from, to); loss > 0 && w.rand.Float64() < loss {
-		w.lose(from, to, p, "lost", &w.counters.Lost)
+		w.lose(p, &w.counters.Lost)
 		return
 	}
 	if w.cfg.Network.Duplication > 0 && w.rand.Float64() < w.cfg.Network.Duplication {
@@ -78,11 +78,9 @@ func (w *World) send(from, to int32, p *packet, bytes int) {
 	w.agenda.push(entry{at: w.now.plus(w.cfg.Network.delay(w.rand)), node: to, what: arrive, packet: p})
 }
 
-func (w *World) lose(from, to int32, p *packet, because string, counter *uint64) {
+// lose counts a packet that does not arrive.
+func (w *World) lose(p *packet, counter *uint64) {
 	*counter++
-	if w.onLost != nil {
-		w.onLost(from, to, p, because)
-	}
 	w.release(p)
 }
 
@@ -90,11 +88,11 @@ func (w *World) lose(from, to int32, p *packet, because string, counter *uint64)
 func (w *World) arrive(n *node, e entry) {
 	switch {
 	case !n.up || !w.connected(e.packet.from, n.id):
-		w.lose(e.packet.from, n.id, e.packet, "cut", &w.counters.Cut)
+		w.lose(e.packet, &w.counters.Cut)
 	case !n.frozen:
 		n.receive(e.packet)
 	case n.heldPackets >= socketBuffer:
-		w.lose(e.packet.from, n.id, e.packet, "buffer full", &w.counters.Overflowed)
+		w.lose(e.packet, &w.counters.Overflowed)
 	default:
 		n.heldPackets++
 		n.held = append(n.held, e)

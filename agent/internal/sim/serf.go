@@ -23,7 +23,6 @@ type serf interface {
 	leaveDone()
 	userEvent(name string, payload []byte) error
 	members() int // of every status
-	status(id int32) view.Status
 	clocks() (member, event uint64)
 }
 
@@ -248,14 +247,6 @@ func (m *machine) members() int           { return m.s.Counts().Total() }
 
 func (m *machine) userEvent(name string, payload []byte) error {
 	return m.step(state.UserEvent{Name: name, Payload: payload}, nil)
-}
-
-func (m *machine) status(id int32) view.Status {
-	snap := view.Snapshot{Members: m.s.Members()}
-	if p, ok := snap.Member(m.n.w.nodes[id].name); ok {
-		return p.Status
-	}
-	return view.StatusNone
 }
 
 func (m *machine) clocks() (member, event uint64) {

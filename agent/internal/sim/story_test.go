@@ -36,7 +36,7 @@ func tell(t *testing.T, text string, cfg Config) {
 	}
 	stage := NewStage(cfg, story.Agents)
 	err = story.Run(stage)
-	var f *scenario.Failure
+	var f *scenario.FailureError
 	if errors.As(err, &f) {
 		t.Errorf("seed %d: %v\n\n%s\nthe last packets:\n%s", cfg.Seed, f, text, stage.Recent())
 	}

@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/seed-645ce708/gossip/agent/internal/view"
 )
 
 // condition is what memberlist holds of a member.
@@ -349,6 +347,3 @@ func (n *node) forgetDead() {
 	})
 	n.w.rand.Shuffle(len(n.list), func(i, j int) { n.list[i], n.list[j] = n.list[j], n.list[i] })
 }
-
-// status is the member's as Serf sees it at this agent; StatusNone if it is not known.
-func (n *node) status(id int32) view.Status { return n.serf.status(id) }

@@ -59,12 +59,11 @@ type World struct {
 	batch     []int32
 
 	// Hooks; nil means that nobody looks.
-	onEvent  func(at int32, e *wire.UserEvent)               // a user event is delivered
-	onMember func(at, subject int32, status view.Status)     // a member's status changes; StatusNone: it is reaped
-	onAnswer func(at int32, from string, ack bool)           // an answer to a query arrives
-	onSend   func(from, to int32, p *packet, bytes int)      // a packet is sent
-	onLost   func(from, to int32, p *packet, because string) // a packet does not arrive
-	onArrive func(at int32, p *packet)                       // a packet arrives
+	onEvent  func(at int32, e *wire.UserEvent)           // a user event is delivered
+	onMember func(at, subject int32, status view.Status) // a member's status changes; StatusNone: it is reaped
+	onAnswer func(at int32, from string, ack bool)       // an answer to a query arrives
+	onSend   func(from, to int32, p *packet, bytes int)  // a packet is sent
+	onArrive func(at int32, p *packet)                   // a packet arrives
 }
 
 // New returns a world in which no agent runs yet.

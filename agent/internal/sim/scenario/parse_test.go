@@ -36,7 +36,8 @@ func TestParseNamesTheLine(t *testing.T) {
 
 func TestRandomStoriesParse(t *testing.T) {
 	t.Parallel()
-	if Random(1, 20, 30) != Random(1, 20, 30) || Random(1, 20, 30) == Random(2, 20, 30) {
+	one, again, other := Random(1, 20, 30), Random(1, 20, 30), Random(2, 20, 30)
+	if one != again || one == other {
 		t.Error("a seed does not make one story")
 	}
 	for seed := range uint64(100) {

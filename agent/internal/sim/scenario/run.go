@@ -42,20 +42,20 @@ type Sight struct {
 	MemberTime, EventTime uint64
 }
 
-// Failure tells where a story went wrong.
-type Failure struct {
+// FailureError tells where a story went wrong.
+type FailureError struct {
 	Line int
 	Text string
 	At   time.Duration
 	Err  error
 }
 
-func (f *Failure) Error() string {
+func (f *FailureError) Error() string {
 	return fmt.Sprintf("line %d, after %v: %s: %v", f.Line, f.At, f.Text, f.Err)
 }
 
 // Unwrap returns what is wrong.
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *FailureError) Unwrap() error { return f.Err }
 
 // run is a story under way.
 type run struct {
@@ -66,7 +66,7 @@ type run struct {
 	hashes []uint64
 }
 
-// Run tells the story to a cluster with room for Agents. It returns a *Failure, or nil.
+// Run tells the story to a cluster with room for Agents. It returns a *FailureError, or nil.
 func (s *Story) Run(c Cluster) error {
 	r := &run{c: c, log: newLog(c), agents: s.Agents, before: make([]Sight, s.Agents), hashes: make([]uint64, s.Agents)}
 	c.Observe(r.log)
@@ -76,7 +76,7 @@ func (s *Story) Run(c Cluster) error {
 			err = r.invariants()
 		}
 		if err != nil {
-			return &Failure{Line: st.line, Text: st.text, At: c.Now(), Err: err}
+			return &FailureError{Line: st.line, Text: st.text, At: c.Now(), Err: err}
 		}
 	}
 	return nil

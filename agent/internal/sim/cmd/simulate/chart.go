@@ -14,7 +14,6 @@ import (
 type curve struct {
 	name   string
 	colour string
-	dashed bool
 	y      func(sim.Report) float64
 }
 
