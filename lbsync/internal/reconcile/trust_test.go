@@ -49,7 +49,7 @@ func TestWhatTheAgentThinks(t *testing.T) {
 	} {
 		src.members(s.members...)
 		src.set(func(v *client.View) { v.Confidence = s.confidence })
-		report, err := loop.Preview(t.Context())
+		report, err := loop.Preview(t.Context(), func(string) {})
 		if err != nil {
 			t.Fatal(err)
 		}
