@@ -60,7 +60,7 @@ func TestDocumentation(t *testing.T) {
 	t.Parallel()
 	text := page(t)
 	rows := map[string]string{} // "key | flag" to "type | default"
-	for _, m := range regexp.MustCompile("(?m)^\\| (.+?) \\| (.+?) \\| (.+?) \\| (.+?) \\| (.+) \\|$").FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+) \|$`).FindAllStringSubmatch(text, -1) {
 		if name := m[1] + " | " + m[2]; name != "key | flag" && name != "--- | ---" {
 			if rows[name] != "" {
 				t.Errorf("%s has two rows", name)
