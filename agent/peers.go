@@ -10,6 +10,7 @@ import (
 const (
 	kindReceipt uint8 = 1 // what became of a user event: receipt.ID, receipt.Receipt
 	kindTrail   uint8 = 2 // what happened to a member: trail.Question, trail.Page
+	kindHealth  uint8 = 3 // how the other agent is, and sees us: nothing, doctor.Health
 )
 
 // delegateOurs is the delegate protocol from which a member knows our extensions; Serf's ends before.
@@ -20,6 +21,7 @@ func (a *Agent) openPeers() {
 	a.peers = peer.New(peer.Config{Self: a.cfg.NodeName, Find: a.findPeer, Log: a.logs.Logger("peer")})
 	a.peers.Handle(kindReceipt, a.answerReceipt)
 	a.peers.Handle(kindTrail, a.answerTrail)
+	a.peers.Handle(kindHealth, a.answerHealth)
 	// Registered before gossip, so that it stops after it: to end the network ends what is being sent.
 	a.onStop("peers", func(context.Context) error {
 		a.peers.Stop()

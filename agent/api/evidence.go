@@ -9,6 +9,8 @@ const (
 	CommandEventReceipts = "x-gossip-event"
 	// CommandWhy tells what happened to a member: WhyRequest, WhyResponse.
 	CommandWhy = "x-gossip-why"
+	// CommandDoctor tests the network between the agent and others: DoctorRequest, DoctorResponse.
+	CommandDoctor = "x-gossip-doctor"
 )
 
 // EventReceiptsRequest fires a user event and asks for receipts.
@@ -107,4 +109,41 @@ type WhyEntry struct {
 	LTime uint64 // Lamport time of an intent
 	Count int    // how often it happened in a row
 	Last  int64  // the last time of these
+}
+
+// DoctorRequest asks for a test of the network between the agent and a member, or every live one if Node is empty.
+type DoctorRequest struct{ Node string }
+
+// DoctorResponse is what the test found.
+type DoctorResponse struct {
+	Healthy bool      // there is no fault
+	Verdict []string  // in words, the most important first
+	Local   []Finding // about the agent itself
+	Members []Diagnosis
+	Took    time.Duration
+}
+
+// Diagnosis is what was found about one member.
+type Diagnosis struct {
+	Node     string
+	Addr     string
+	Status   string
+	Serf     bool // it runs stock Serf, which can only be tested from outside
+	Findings []Finding
+}
+
+// The values of Finding.Level.
+const (
+	LevelOK      = "ok"
+	LevelWarn    = "warn"    // odd, or worth knowing
+	LevelFault   = "fault"   // gossip does not work, or not well
+	LevelUnknown = "unknown" // could not be found out
+)
+
+// Finding is the result of one check.
+type Finding struct {
+	Check  string // such as udp, tcp, size, clock, address, load, view, rpc, dns
+	Level  string // one of the Level constants
+	Text   string
+	Remedy string // what to do about a warning or a fault
 }

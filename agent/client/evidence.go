@@ -31,6 +31,13 @@ func (c *Client) Why(ctx context.Context, node string, all bool) (api.WhyRespons
 	return resp, err
 }
 
+// Doctor makes the agent test the network between itself and a member, or every live one if node is empty.
+func (c *Client) Doctor(ctx context.Context, node string) (api.DoctorResponse, error) {
+	var resp api.DoctorResponse
+	err := c.slowCall(ctx, slowFactor*c.timeout, api.CommandDoctor, api.DoctorRequest{Node: node}, &resp)
+	return resp, err
+}
+
 // slowCall is call for what takes up to wait by its nature.
 func (c *Client) slowCall(ctx context.Context, wait time.Duration, command string, req, resp any) error {
 	if _, ok := ctx.Deadline(); !ok {

@@ -45,6 +45,7 @@ func commands() []*command {
 	return []*command{
 		agentCommand(),
 		completionCommand(),
+		doctorCommand(),
 		eventCommand(),
 		forceLeaveCommand(),
 		helpCommand(),

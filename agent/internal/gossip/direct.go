@@ -12,5 +12,11 @@ func (g *Gossip) SendReliable(to netip.AddrPort, node string, msg []byte) error 
 	return g.list.SendReliable(&memberlist.Node{Name: node, Addr: to.Addr().AsSlice(), Port: to.Port()}, msg)
 }
 
-// PacketOverhead returns how many bytes a UDP packet is longer than the message that it carries.
-func (g *Gossip) PacketOverhead() int { return g.ml.UDPBufferSize - g.pushRoom() }
+// PacketOverhead returns how many bytes the UDP packet that carries a message of Send is longer than the message, if that
+// is not compressed.
+func (g *Gossip) PacketOverhead() int {
+	if !g.sealed() {
+		return 1
+	}
+	return g.ml.UDPBufferSize - g.pushRoom()
+}

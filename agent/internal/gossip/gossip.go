@@ -105,6 +105,8 @@ type Gossip struct {
 	pusher *pusher
 	seen   *seen
 	meta   atomic.Pointer[[]byte]
+	// sources is where packets came from; nil if the transport does not tell.
+	sources *sources
 	// ourPush is above zero while we run a join, whose push/pulls may be told to leave old events out.
 	ignoreOld atomic.Int32
 	joining   sync.Mutex // one join at a time (Serf reference 2.4)
@@ -164,6 +166,7 @@ func Start(cfg Config) (*Gossip, error) {
 			return nil, err
 		}
 		ml.Transport = t
+		g.sources = &t.sources
 		if cfg.BindPort == 0 {
 			ml.BindPort = t.port()
 			if ml.AdvertisePort == 0 {

@@ -48,6 +48,8 @@ type transport struct {
 	// them. The slice is valid during the call only. memberlist would pass them through two goroutines and a stack,
 	// from which the newest come first.
 	direct func(msg []byte)
+	// sources is where packets came from.
+	sources sources
 }
 
 var _ memberlist.Transport = (*transport)(nil)
@@ -178,6 +180,7 @@ func (t *transport) receive() {
 		}
 		t.heard.Store(int64(now.Sub(t.born)))
 		metrics.IncrCounter([]string{"memberlist", "udp", "received"}, float32(n))
+		t.sources.saw(from, now)
 		if t.direct != nil && n > 1 && buf[0] == userMessage {
 			t.direct(buf[1:n])
 			continue

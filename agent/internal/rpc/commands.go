@@ -55,6 +55,7 @@ var commands = map[string]command{
 	api.CommandGetCoordinate:   with((*conn).coordinate),
 	api.CommandEventReceipts:   with((*conn).eventReceipts),
 	api.CommandWhy:             with((*conn).why),
+	api.CommandDoctor:          with((*conn).doctor),
 }
 
 func (c *conn) handshake(_ uint64, req api.HandshakeRequest) answer {

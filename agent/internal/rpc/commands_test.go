@@ -39,6 +39,11 @@ var story = api.WhyResponse{
 	Entries:   []api.WhyEntry{{Time: 1 << 60, By: "a", Kind: "join", LTime: 1 << 50, Count: 2, Last: 9}},
 }
 
+var diagnosis = api.DoctorResponse{
+	Verdict: []string{"bad"}, Local: []api.Finding{{Check: "dns", Level: api.LevelOK, Text: "is off"}},
+	Members: []api.Diagnosis{{Node: "a", Serf: true, Findings: []api.Finding{{Check: "udp", Level: api.LevelFault, Remedy: "x"}}}},
+}
+
 // Every plain command, by the client: what reaches the backend, what comes back, and what an error looks like.
 func TestCommands(t *testing.T) {
 	t.Parallel()
@@ -68,6 +73,9 @@ func TestCommands(t *testing.T) {
 		{"x-gossip-why", func(ctx context.Context, c *client.Client) (result, error) {
 			return c.Why(ctx, "beta", true)
 		}, "Why beta true", story, story},
+		{"x-gossip-doctor", func(ctx context.Context, c *client.Client) (result, error) {
+			return c.Doctor(ctx, "beta")
+		}, "Doctor beta", diagnosis, diagnosis},
 		{"tags", func(ctx context.Context, c *client.Client) (result, error) {
 			return nil, c.UpdateTags(ctx, map[string]string{"role": "db"}, []string{"dc"})
 		}, "UpdateTags map[role:db] [dc]", nil, nil},
@@ -88,7 +96,7 @@ func TestCommands(t *testing.T) {
 			t.Parallel()
 			b := rpctest.NewBackend()
 			b.Keys = keys(map[string]int{"a2V5": 3})
-			b.Receipts, b.Story = receipts, story
+			b.Receipts, b.Story, b.Diagnosis = receipts, story, diagnosis
 			c := dial(t, rpctest.Start(t, rpc.Config{}, b), "")
 			got, err := tc.call(t.Context(), c)
 			if err != nil || !reflect.DeepEqual(got, tc.want) {

@@ -13,3 +13,8 @@ func (c *conn) why(_ uint64, req api.WhyRequest) answer {
 	resp, err := c.srv.backend.Why(c.ctx, req)
 	return answer{err: err, body: resp}
 }
+
+func (c *conn) doctor(_ uint64, req api.DoctorRequest) answer {
+	resp, err := c.srv.backend.Doctor(c.ctx, req.Node)
+	return answer{err: err, body: resp}
+}

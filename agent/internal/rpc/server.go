@@ -43,6 +43,8 @@ type Backend interface {
 	EventReceipts(ctx context.Context, req api.EventReceiptsRequest) (api.EventReceiptsResponse, error)
 	// Why tells what happened to a member.
 	Why(ctx context.Context, req api.WhyRequest) (api.WhyResponse, error)
+	// Doctor tests the network between the agent and one member, or all if node is "".
+	Doctor(ctx context.Context, node string) (api.DoctorResponse, error)
 	// UpdateTags deletes the tags named in del, then sets those in set.
 	UpdateTags(ctx context.Context, set map[string]string, del []string) error
 	// Query starts a query. The channel brings acks, responses, and at the end one record of type

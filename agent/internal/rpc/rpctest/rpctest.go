@@ -21,14 +21,15 @@ import (
 // Backend is an rpc.Backend that does as it is told and remembers what it was asked. Set the fields before serving,
 // or use Fail.
 type Backend struct {
-	Store    *view.Store
-	Stat     api.Stats
-	Coords   map[string]api.Coordinate
-	Keys     api.KeyResponse
-	Receipts api.EventReceiptsResponse
-	Story    api.WhyResponse
-	Records  []api.QueryRecord // what queries bring: the last after the query's timeout, the others at once
-	Block    chan struct{}     // if set, Join waits until it is closed or the context ends
+	Store     *view.Store
+	Stat      api.Stats
+	Coords    map[string]api.Coordinate
+	Keys      api.KeyResponse
+	Receipts  api.EventReceiptsResponse
+	Story     api.WhyResponse
+	Diagnosis api.DoctorResponse
+	Records   []api.QueryRecord // what queries bring: the last after the query's timeout, the others at once
+	Block     chan struct{}     // if set, Join waits until it is closed or the context ends
 
 	mu    sync.Mutex
 	calls []string
@@ -123,6 +124,11 @@ func (b *Backend) EventReceipts(_ context.Context, req api.EventReceiptsRequest)
 // Why remembers the call and returns Story.
 func (b *Backend) Why(_ context.Context, req api.WhyRequest) (api.WhyResponse, error) {
 	return b.Story, b.call("Why %s %v", req.Node, req.All)
+}
+
+// Doctor remembers the call and returns Diagnosis.
+func (b *Backend) Doctor(_ context.Context, node string) (api.DoctorResponse, error) {
+	return b.Diagnosis, b.call("Doctor %s", node)
 }
 
 // UpdateTags remembers the call.
