@@ -35,13 +35,13 @@ var panels = []panel{
 		{name: "crash", colour: "#c30", y: seconds(func(r sim.Report) time.Duration { return r.Crash.All })},
 	}},
 	{"bytes", []curve{
-		{name: "idle agent, each second", colour: "#06c", y: func(r sim.Report) float64 { return r.Idle.BytesPerSecond }},
-		{name: "one event, each agent", colour: "#0a6", y: func(r sim.Report) float64 { return r.EventBytes }},
+		{name: "idle agent, a second", colour: "#06c", y: func(r sim.Report) float64 { return r.Idle.BytesPerSecond }},
+		{name: "one event, an agent", colour: "#0a6", y: func(r sim.Report) float64 { return r.EventBytes }},
 	}},
 }
 
 const (
-	panelWidth, panelHeight = 460, 380
+	panelWidth, panelHeight = 500, 380
 	marginLeft, marginTop   = 60, 40
 	plotWidth, plotHeight   = 280, 290
 )

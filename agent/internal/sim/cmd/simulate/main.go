@@ -45,6 +45,7 @@ func run(args []string, out, progress io.Writer) error {
 	suspicion := flags.Int("suspicion-mult", 0, "a value to try in place of our profile's")
 	gossipNodes := flags.Int("gossip-nodes", 0, "a value to try in place of our profile's")
 	data := flags.String("json", "", "write all numbers to this file")
+	from := flags.String("from", "", "measure nothing, and take the numbers from this file that -json has written")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -72,6 +73,16 @@ func run(args []string, out, progress io.Writer) error {
 	}
 	debug.SetGCPercent(40) // large tables live long: less garbage is worth the time
 	var results []result
+	if *from != "" {
+		text, err := os.ReadFile(*from)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &results); err != nil {
+			return fmt.Errorf("%s: %w", *from, err)
+		}
+		counts = nil
+	}
 	for _, n := range counts {
 		for _, p := range []profile{{stockProfile, sim.SerfLAN()}, {ourProfile, ours}} {
 			began := time.Now()

@@ -13,13 +13,17 @@ import (
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	svg := filepath.Join(t.TempDir(), "x.svg")
-	var out, again bytes.Buffer
-	if err := run([]string{"-n", "10,20", "-svg", svg}, &out, io.Discard); err != nil {
+	dir := t.TempDir()
+	svg, data := filepath.Join(dir, "x.svg"), filepath.Join(dir, "x.json")
+	var out, again, kept bytes.Buffer
+	if err := run([]string{"-n", "10,20", "-svg", svg, "-json", data}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := run([]string{"-n", "10,20"}, &again, io.Discard); err != nil || out.String() != again.String() {
 		t.Errorf("the same seed gives other numbers (%v):\n%s\n%s", err, out.String(), again.String())
+	}
+	if err := run([]string{"-from", data}, &kept, io.Discard); err != nil || out.String() != kept.String() {
+		t.Errorf("the numbers kept are others (%v):\n%s\n%s", err, out.String(), kept.String())
 	}
 	if n := strings.Count(out.String(), "serf-lan"); n != 2 {
 		t.Errorf("%d lines for Serf's timing:\n%s", n, out.String())
