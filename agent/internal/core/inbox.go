@@ -22,7 +22,6 @@ type item struct {
 }
 
 type reply struct {
-	effects []state.Effect
 	sent    <-chan struct{} // closed once the broadcast that the request waits for is out; nil if there is none
 	query   *Query
 	event   *event.User // the user event that the request made
