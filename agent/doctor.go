@@ -23,7 +23,6 @@ import (
 const (
 	doctorAtATime = 16              // members that are tested at the same time
 	doctorPackets = 10              // small packets that are sent to each
-	doctorStream  = 3 * time.Second // for a connection and what comes of it
 	doctorQuery   = 3 * time.Second // for the answer to a query
 	doctorDNS     = 2 * time.Second
 	strangerAge   = 10 * time.Second // of packets from unknown addresses that are told of
@@ -180,7 +179,7 @@ type examination struct {
 func (e *examination) outside(ctx context.Context) {
 	var tests sync.WaitGroup
 	tests.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, doctorStream)
+		ctx, cancel := context.WithTimeout(ctx, streamWait)
 		defer cancel()
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", e.Addr.String())
 		if err != nil {
@@ -274,7 +273,7 @@ func connectError(err error) string {
 	case err == nil, err == peer.ErrSilent: //nolint:errorlint // wrapped, it comes of a time limit
 		return ""
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("no answer within %v", doctorStream)
+		return fmt.Sprintf("no answer within %v", streamWait)
 	default:
 		return err.Error()
 	}
@@ -284,10 +283,10 @@ func connectError(err error) string {
 func (e *examination) ask(ctx context.Context, o peer.Options) (peer.Reply, error) {
 	if o.ByStream || o.AnswerByStream {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, doctorStream+time.Second)
+		ctx, cancel = context.WithTimeout(ctx, streamWait+time.Second)
 		defer cancel()
 		if o.ByStream && o.Wait == 0 {
-			o.Tries, o.Wait = 1, doctorStream
+			o.Tries, o.Wait = 1, streamWait
 		}
 	}
 	return e.a.peers.Ask(ctx, e.Name, kindHealth, nil, o)

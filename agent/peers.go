@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/peer"
 )
@@ -15,6 +17,9 @@ const (
 
 // delegateOurs is the delegate protocol from which a member knows our extensions; Serf's ends before.
 const delegateOurs = 6
+
+// streamWait is how long a connection to a member and its answer may take.
+const streamWait = 3 * time.Second
 
 // openPeers makes the channel to other agents. It answers once the gossip under it runs.
 func (a *Agent) openPeers() {
@@ -35,4 +40,19 @@ func (a *Agent) findPeer(name string) (peer.Member, bool) {
 		return peer.Member{}, false
 	}
 	return peer.Member{Addr: m.AddrPort(), Ours: m.DelegateMax >= delegateOurs}, true
+}
+
+// askSomehow asks by UDP, and if that stays without an answer, by TCP.
+func (a *Agent) askSomehow(ctx context.Context, name string, kind uint8, body []byte, o peer.Options) (peer.Reply, error) {
+	r, err := a.peers.Ask(ctx, name, kind, body, o)
+	if !errors.Is(err, peer.ErrSilent) || ctx.Err() != nil {
+		return r, err
+	}
+	o.ByStream, o.AnswerByStream, o.Tries, o.Wait = true, true, 1, streamWait
+	ctx, cancel := context.WithTimeout(ctx, streamWait)
+	defer cancel()
+	if r, err2 := a.peers.Ask(ctx, name, kind, body, o); err2 == nil {
+		return r, nil
+	}
+	return r, err
 }

@@ -82,7 +82,7 @@ func (a *Agent) awaitReceipt(ctx context.Context, start time.Time, id receipt.ID
 			out.Status = api.ReceiptGone
 			return
 		}
-		reply, err := a.peers.Ask(ctx, out.Node, kindReceipt, id.Encode(), peer.Options{Tries: 1, Wait: receiptAnswer})
+		reply, err := a.askSomehow(ctx, out.Node, kindReceipt, id.Encode(), peer.Options{Tries: 1, Wait: receiptAnswer})
 		if errors.Is(err, peer.ErrStock) || errors.Is(err, peer.ErrUnknownKind) {
 			out.Status = api.ReceiptUnknown
 			return

@@ -124,6 +124,9 @@ func (a *Agent) Why(ctx context.Context, req api.WhyRequest) (api.WhyResponse, e
 		asking.Go(func() { stories[i] = a.askWhy(ctx, name, req.Node) })
 	}
 	asking.Wait()
+	if resp.Since == 0 && resp.Known {
+		resp.Since = lastChange(stories[0].entries)
+	}
 	for _, s := range stories {
 		resp.Witnesses = append(resp.Witnesses, s.Witness)
 		resp.Entries = append(resp.Entries, s.entries...)
@@ -133,6 +136,17 @@ func (a *Agent) Why(ctx context.Context, req api.WhyRequest) (api.WhyResponse, e
 		resp.Entries, resp.Dropped = resp.Entries[n:], n
 	}
 	return resp, nil
+}
+
+// lastChange is when a member took its status; 0 if nobody remembers.
+func lastChange(entries []api.WhyEntry) int64 {
+	for _, e := range slices.Backward(entries) {
+		switch trail.Kind(e.Kind) {
+		case trail.Join, trail.Leave, trail.Failed:
+			return e.Last
+		}
+	}
+	return 0
 }
 
 // testimony is what one agent remembers.
@@ -147,7 +161,7 @@ func (a *Agent) askWhy(ctx context.Context, witness, node string) testimony {
 	from := uint64(1)
 	for pages := 0; from > 0 && pages <= trail.PerMember; pages++ {
 		q := trail.Question{From: from, Name: node}
-		reply, err := a.peers.Ask(ctx, witness, kindTrail, q.Encode(), peer.Options{Length: peer.MaxPacket})
+		reply, err := a.askSomehow(ctx, witness, kindTrail, q.Encode(), peer.Options{Length: peer.MaxPacket})
 		var p trail.Page
 		if err == nil {
 			p, err = trail.DecodePage(reply.Body)

@@ -198,7 +198,7 @@ func whyDetail(s *sight) string {
 	if s.Count > 1 {
 		parts = append(parts, fmt.Sprintf("%d times within %s", s.Count, shortDuration(time.Duration(s.Last-s.Time))))
 	} else if len(s.by) > 1 {
-		parts = append(parts, fmt.Sprintf("seen by all of these within %s", shortDuration(time.Duration(s.Last-s.Time))))
+		parts = append(parts, fmt.Sprintf("within %s of each other", shortDuration(time.Duration(s.Last-s.Time))))
 	}
 	return strings.Join(parts, ", ")
 }

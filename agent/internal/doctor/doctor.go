@@ -267,9 +267,14 @@ func (m *Member) size() Finding {
 		}
 		return fmt.Sprintf("up to %d bytes %s", size, what)
 	}
-	if m.SizeOut == m.SizeIn && m.SizeOut > 0 {
+	switch {
+	case m.UDPOut != Yes:
+		f.Text = fmt.Sprintf("of longer packets %s; gossip needs %d", way(m.SizeIn, "reach us"), PacketNeeded)
+	case m.UDPIn != Yes:
+		f.Text = fmt.Sprintf("of longer packets %s; gossip needs %d", way(m.SizeOut, "reach it"), PacketNeeded)
+	case m.SizeOut == m.SizeIn && m.SizeOut > 0:
 		f.Text = fmt.Sprintf("packets of %d bytes pass both ways; gossip needs %d", m.SizeOut, PacketNeeded)
-	} else {
+	default:
 		f.Text = fmt.Sprintf("of longer packets %s and %s; gossip needs %d", way(m.SizeOut, "reach it"), way(m.SizeIn, "reach us"), PacketNeeded)
 	}
 	if m.SizeError != "" {

@@ -58,7 +58,7 @@ type wireEntry struct {
 // Page writes, in at most limit bytes, what is remembered of a member from an entry on. The limit must have room for
 // one entry, about 1100 bytes at worst.
 func (t *Trail) Page(now time.Time, q Question, limit int) ([]byte, error) {
-	entries, first, flaps := t.Of(q.Name, q.From)
+	entries, flaps := t.from(q.Name, q.From)
 	p := wirePage{Now: now.UnixNano(), Began: t.began.UnixNano(), Flaps: flaps}
 	b, err := json.Marshal(p)
 	for i, e := range entries {
@@ -69,7 +69,7 @@ func (t *Trail) Page(now time.Time, q Question, limit int) ([]byte, error) {
 		p.Entries = append(p.Entries, w)
 		p.Next = 0
 		if i < len(entries)-1 {
-			p.Next = first + uint64(i) + 1
+			p.Next = entries[i+1].number
 		}
 		longer, err2 := json.Marshal(p)
 		if err2 != nil || len(longer) > limit {

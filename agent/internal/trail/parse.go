@@ -22,7 +22,8 @@ var patterns = []pattern{
 	{"Was able to connect to ", " over TCP but UDP probes failed", true, TCPOnly, fixed("it answers by TCP but not by UDP: is UDP blocked on the way?")},
 	{"Suspect ", " has failed, no acks received", true, Suspect, fixed("no answer to probes by us and by others for us; it has time to object")},
 	{"Marking ", " as failed, suspect timeout reached ", true, Marked, func(d string) string {
-		return "nobody objected to the suspicion in time " + strings.TrimSpace(d)
+		n, _, _ := strings.Cut(strings.TrimPrefix(d, "("), " ")
+		return "nobody objected to the suspicion in time; others who confirmed it: " + n
 	}},
 	{"Refuting a suspect message (from: ", ")", false, Refuted, prefixed("suspected by ")},
 	{"Refuting a dead message (from: ", ")", false, Refuted, prefixed("declared failed by ")},

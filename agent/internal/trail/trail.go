@@ -68,12 +68,27 @@ type Trail struct {
 }
 
 type member struct {
-	entries []Entry
-	first   uint64 // number of entries[0]; numbers begin at 1 and never return
+	entries []numbered
+	next    uint64 // number of the next entry; numbers begin at 1 and never return
 	seen    *view.Member
 	status  Kind      // the last of Join, Leave and Failed
 	since   time.Time // of status
 	flaps   int
+}
+
+type numbered struct {
+	Entry
+	number uint64
+}
+
+// recurs tells kinds that may come again and again, every second, for as long as something is wrong.
+func recurs(k Kind) bool {
+	switch k {
+	case Probe, TCPOnly, Suspect, Refuted, Conflict, Exchange:
+		return true
+	default:
+		return false
+	}
 }
 
 // New returns an empty Trail of an agent named self.
@@ -133,7 +148,7 @@ func (t *Trail) member(name string) *member {
 		if len(t.members) >= MaxMembers {
 			t.forgetOne()
 		}
-		m = &member{first: 1}
+		m = &member{next: 1}
 		t.members[name] = m
 	}
 	return m
@@ -154,26 +169,50 @@ func (t *Trail) forgetOne() {
 }
 
 // last returns when anything was last heard. Every member has an entry.
-func (m *member) last() time.Time { return m.entries[len(m.entries)-1].Last }
+func (m *member) last() time.Time {
+	var last time.Time
+	for _, e := range m.entries {
+		if e.Last.After(last) {
+			last = e.Last
+		}
+	}
+	return last
+}
 
-// add appends an entry, or counts it if it repeats the last one.
+// cycle is how many things may take turns without filling the memory.
+const cycle = 4
+
+// add appends an entry, or counts it if it repeats one of the last few and nothing else happened since.
 func (m *member) add(e Entry) {
 	if len(e.Text) > maxText {
 		e.Text = strings.ToValidUTF8(e.Text[:maxText], "") + "…"
 	}
 	e.Count, e.Last = 1, e.At
-	if n := len(m.entries); n > 0 {
-		if last := &m.entries[n-1]; last.Kind == e.Kind && last.Text == e.Text && last.LTime == e.LTime {
+	for i := len(m.entries) - 1; i >= max(0, len(m.entries)-cycle); i-- {
+		last := &m.entries[i]
+		if last.Kind == e.Kind && last.Text == e.Text && last.LTime == e.LTime {
 			last.Count++
 			last.Last = e.At
 			return
 		}
+		if !recurs(e.Kind) || !recurs(last.Kind) {
+			break
+		}
 	}
 	if len(m.entries) >= PerMember {
-		m.entries = append(m.entries[:0], m.entries[1:]...)
-		m.first++
+		m.forget()
 	}
-	m.entries = append(m.entries, e)
+	m.entries = append(m.entries, numbered{e, m.next})
+	m.next++
+}
+
+// forget makes room: changes of status are kept longer than what recurs, but not for ever.
+func (m *member) forget() {
+	i := 0
+	if at := slices.IndexFunc(m.entries, func(e numbered) bool { return recurs(e.Kind) }); at >= 0 && at < PerMember/2 {
+		i = at
+	}
+	m.entries = slices.Delete(m.entries, i, i+1)
 }
 
 // confirms is how long after our own verdict a failure is its consequence.
@@ -251,18 +290,26 @@ func difference(old, v *view.Member) string {
 	return strings.Join(parts, "; ")
 }
 
-// Of returns what is remembered of a member from the entry of the given number on, and the number of the first entry that is
-// returned; flaps is how often it came back from failed. Numbers begin at 1, and old entries are forgotten.
-func (t *Trail) Of(name string, from uint64) (entries []Entry, first uint64, flaps int) {
+// Of returns what is remembered of a member; flaps is how often it came back from failed.
+func (t *Trail) Of(name string) (entries []Entry, flaps int) {
+	list, flaps := t.from(name, 0)
+	for _, e := range list {
+		entries = append(entries, e.Entry)
+	}
+	return entries, flaps
+}
+
+// from returns the entries of a number or above.
+func (t *Trail) from(name string, number uint64) ([]numbered, int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m := t.members[name]
 	if m == nil {
-		return nil, from, 0
+		return nil, 0
 	}
-	first = max(from, m.first)
-	if skip := first - m.first; skip < uint64(len(m.entries)) {
-		entries = slices.Clone(m.entries[skip:])
+	i := slices.IndexFunc(m.entries, func(e numbered) bool { return e.number >= number })
+	if i < 0 {
+		return nil, m.flaps
 	}
-	return entries, first, m.flaps
+	return slices.Clone(m.entries[i:]), m.flaps
 }
