@@ -22,10 +22,10 @@ type item struct {
 }
 
 type reply struct {
-	sent    <-chan struct{} // closed once the broadcast that the request waits for is out; nil if there is none
-	query   *Query
-	event   *event.User // the user event that the request made
-	err     error
+	sent  <-chan struct{} // closed once the broadcast that the request waits for is out; nil if there is none
+	query *Query
+	event *event.User // the user event that the request made
+	err   error
 }
 
 // inbox is a queue that takes everything local and every change of a node, and refuses messages of peers
