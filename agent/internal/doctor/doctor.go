@@ -68,7 +68,6 @@ type Health struct {
 	Alive     int      `json:"n"`           // live members in its view
 	Doubt     string   `json:"d,omitempty"` // why its view should not be believed
 	Waiting   int      `json:"w,omitempty"` // events that wait for handlers
-	DNS       string   `json:"e,omitempty"` // what is wrong with its DNS
 }
 
 // Member is what was measured of one member.
@@ -166,9 +165,6 @@ func (m *Member) Examine(self Local) []Finding {
 	}
 	if m.Health != nil {
 		found = append(found, m.clock(), m.address(self), load("load", m.Health.Queues, m.Health.Score, m.Health.Waiting), m.view(self))
-		if m.Health.DNS != "" {
-			found = append(found, Finding{"dns", Fault, "its DNS does not answer: " + m.Health.DNS, "look into the log of " + m.Name})
-		}
 	}
 	return found
 }
