@@ -46,8 +46,9 @@ const leavePropagateDelay = time.Second
 // ErrSyslog ends the start of an agent that is to log to a syslog that is not there.
 var ErrSyslog = errors.New("syslog setup failed")
 
-// handlerGrace is how long event handlers may go on once the agent stops.
-const handlerGrace = 5 * time.Second
+// handlerGrace is how long a stop waits for event handlers: enough for quick ones to have their outcome logged. Others
+// go on without the agent.
+const handlerGrace = 250 * time.Millisecond
 
 // Options are what an agent needs besides its settings.
 type Options struct {

@@ -52,7 +52,7 @@ func (a *Agent) startEvents() error {
 		ctx, cancel := context.WithTimeout(ctx, handlerGrace)
 		defer cancel()
 		if err := a.handlers.Stop(ctx); err != nil {
-			a.log.Warn("event handlers were still running and have been ended")
+			a.log.Warn("event handlers are still running; they are left alone")
 		}
 		return nil
 	})

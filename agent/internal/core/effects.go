@@ -82,7 +82,7 @@ func (c *Core) apply(e state.Effect, r *reply, later []func()) []func() {
 		c.net.Broadcast(e.Queue, e.Msg, sent)
 	case state.Send:
 		if err := c.net.Send(e.To, e.Node, e.Msg); err != nil {
-			c.cfg.Log.Warn("cannot send a message", "node", e.Node, "addr", e.To, "err", err)
+			c.cfg.Log.Debug("cannot send a message", "node", e.Node, "addr", e.To, "err", err)
 		}
 	case state.Reconnect:
 		c.slowly(slowReconnect, func() { c.cfg.Reconnect(e.Name, e.Addr) })

@@ -152,10 +152,8 @@ func Start(cfg Config) (*Gossip, error) {
 	if cfg.Ping != nil {
 		ml.Ping = d
 	}
-	if cfg.CheckName != nil {
-		ml.Alive = newNameGuard(cfg.CheckName, cfg.Log)
-		ml.Logger = log.New(quiet{cfg.Std.Writer()}, cfg.Std.Prefix(), cfg.Std.Flags())
-	}
+	ml.Alive = newNameGuard(cfg.CheckName, cfg.Log)
+	ml.Logger = log.New(quiet{cfg.Std.Writer()}, cfg.Std.Prefix(), cfg.Std.Flags())
 	if ml.Transport = cfg.Transport; ml.Transport == nil {
 		var direct func([]byte)
 		if !g.sealed() {

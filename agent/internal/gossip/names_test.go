@@ -82,3 +82,20 @@ func TestToldNamesAreBounded(t *testing.T) {
 		t.Errorf("%d names are remembered", len(g.told))
 	}
 }
+
+// TestAddressesAreChecked: whoever announces something that is no address cannot be reached, and is no member.
+func TestAddressesAreChecked(t *testing.T) {
+	t.Parallel()
+	g := newNameGuard(nil, hclog.NewNullLogger())
+	for _, tt := range []struct {
+		addr []byte
+		ok   bool
+	}{
+		{nil, false}, {[]byte{127, 0, 0}, false}, {make([]byte, 5), false}, {make([]byte, 17), false},
+		{[]byte{127, 0, 0, 1}, true}, {make([]byte, 16), true},
+	} {
+		if err := g.NotifyAlive(&memberlist.Node{Name: "x", Addr: tt.addr}); (err == nil) != tt.ok {
+			t.Errorf("an address of %d bytes: got %v", len(tt.addr), err)
+		}
+	}
+}

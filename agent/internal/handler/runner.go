@@ -22,11 +22,8 @@ const (
 	slowAfter = time.Second
 )
 
-// errTimeLimit and errStopped are why a script was killed.
-var (
-	errTimeLimit = errors.New("killed at the time limit for event handlers")
-	errStopped   = errors.New("killed because the agent stops")
-)
+// errTimeLimit is why a script was killed.
+var errTimeLimit = errors.New("killed at the time limit for event handlers")
 
 // Config sets up a Runner.
 type Config struct {
@@ -83,10 +80,10 @@ type Runner struct {
 	cursor *event.Cursor
 	slots  chan struct{} // one for each script that may run
 
-	ctx    context.Context // of running scripts
-	kill   context.CancelCauseFunc
 	halt   context.CancelFunc // ends the dispatcher
 	halted context.Context
+	quit   context.CancelFunc // ends the wait for slots: no script is started any more
+	ended  context.Context
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -127,7 +124,7 @@ func Start(cfg Config, specs []Spec) *Runner {
 		slots:   make(chan struct{}, cfg.Concurrent),
 		workers: make(map[string]*worker),
 	}
-	r.ctx, r.kill = context.WithCancelCause(context.Background())
+	r.ended, r.quit = context.WithCancel(context.Background())
 	r.halted, r.halt = context.WithCancel(context.Background())
 	r.Replace(specs)
 	r.wg.Go(r.dispatch)
@@ -193,9 +190,10 @@ func (r *Runner) Stats() Stats {
 	return s
 }
 
-// Stop takes in what is still in the log and lets the scripts work off their queues. When ctx ends, it kills
-// the scripts that still run, with all they started, and drops what waits. It returns when nothing runs any
-// more, with ctx's error if it had to kill or drop, and may be called more than once.
+// Stop takes in what is still in the log and lets the scripts work off their queues. When ctx ends, no further
+// script is started, what waits is dropped, and Stop returns ctx's error. A script that still runs is left alone, as
+// in Serf: it may be the one that restarts the agent. Its worker ends with it. Stop may be called more than once, and
+// a later call waits for those.
 func (r *Runner) Stop(ctx context.Context) error {
 	r.halt()
 	idle := make(chan struct{})
@@ -205,11 +203,10 @@ func (r *Runner) Stop(ctx context.Context) error {
 	}()
 	select {
 	case <-idle:
-		r.kill(errStopped)
+		r.quit()
 		return nil
 	case <-ctx.Done():
-		r.kill(errStopped)
-		<-idle
+		r.quit()
 		return ctx.Err()
 	}
 }
@@ -272,22 +269,22 @@ func (r *Runner) finish() {
 	}
 }
 
-// acquire waits for a slot to run a script in; it reports false if the runner is being killed.
+// acquire waits for a slot to run a script in; it reports false if none is started any more.
 func (r *Runner) acquire() bool {
-	if r.ctx.Err() != nil {
+	if r.ended.Err() != nil {
 		return false
 	}
 	select {
 	case r.slots <- struct{}{}:
 		return true
-	case <-r.ctx.Done():
+	case <-r.ended.Done():
 		return false
 	}
 }
 
 // invoke runs command for e and does with its output what Serf reference 3.4 says.
 func (r *Runner) invoke(command string, e event.Event) error {
-	ctx, cancel := r.ctx, context.CancelFunc(func() {})
+	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if r.cfg.Timeout > 0 {
 		ctx, cancel = context.WithTimeoutCause(ctx, r.cfg.Timeout, errTimeLimit)
 	}

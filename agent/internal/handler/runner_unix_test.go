@@ -288,7 +288,7 @@ func TestChildThatKeepsTheOutputOpen(t *testing.T) {
 	kill(t, pid)
 }
 
-func TestStopKillsWhenItsContextEnds(t *testing.T) {
+func TestStopLeavesRunningScriptsAlone(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil, "echo $$ > DIR/pid; sleep 1000; true")
 	r.events.Append(&event.User{Name: "a"})
@@ -299,11 +299,16 @@ func TestStopKillsWhenItsContextEnds(t *testing.T) {
 	if err := r.runner.Stop(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Stop = %v, want context.Canceled", err)
 	}
-	if s := r.runner.Stats(); s.Total != (handler.Totals{Run: 1, Failed: 1, Dropped: 1}) {
-		t.Errorf("Stats = %+v", s)
+	pid := strings.TrimSpace(r.read("pid"))
+	if !alive(t, pid) {
+		t.Error("the script was killed though it may be the one that restarts the agent")
 	}
+	kill(t, pid)
 	if err := r.runner.Stop(t.Context()); err != nil {
 		t.Errorf("second Stop = %v", err)
+	}
+	if s := r.runner.Stats(); s.Total != (handler.Totals{Run: 1, Failed: 1, Dropped: 1}) {
+		t.Errorf("Stats = %+v", s)
 	}
 	r.runner.Replace(r.specs("true"))
 }

@@ -151,7 +151,20 @@ func (s *State) query(m *wire.Query) bool {
 	if s.isForUs(m) {
 		s.deliver(key, m)
 	}
-	return !m.NoBroadcast()
+	return !m.NoBroadcast() && !crashesSerf(m)
+}
+
+// crashesSerf tells queries that stop a stock agent older than 0.11 with a panic (reference 1.6, 2.10). No agent asks
+// them; whoever does means harm, and is not helped.
+func crashesSerf(m *wire.Query) bool {
+	if slices.ContainsFunc(m.Filters, func(f []byte) bool { return len(f) == 0 }) {
+		return true
+	}
+	switch m.Name {
+	case wire.InstallKey, wire.UseKey, wire.RemoveKey, wire.ListKeys:
+		return len(m.Payload) == 0
+	}
+	return false
 }
 
 // deliver acknowledges a query that is for us, and hands it to whoever answers.

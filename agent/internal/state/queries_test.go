@@ -82,6 +82,9 @@ func TestQueryFilters(t *testing.T) {
 			q.Filters, q.Flags = tt.filters, wire.FlagAck
 			effects := r.hear(q)
 			want := "broadcast query(load,5)" // even if it is not for us
+			if tt.name == "empty" {
+				want = "" // it would crash a stock agent
+			}
 			if tt.pass {
 				want = "send ack to x 10.0.0.120:7946; query: load; " + want
 			}
