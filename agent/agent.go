@@ -161,8 +161,14 @@ func New(cfg Config, opts Options) (*Agent, error) {
 	if a.keyring, err = openKeyring(cfg); err != nil {
 		return nil, err
 	}
+	if cfg.KeyringFile != "" {
+		a.log.Info(fmt.Sprintf("Restored keyring with %d keys from %s", len(a.keyring.Keys()), cfg.KeyringFile))
+	}
 	if a.tags, err = newTagSet(cfg.Tags, cfg.TagsFile); err != nil {
 		return nil, err
+	}
+	if n := len(a.tags.set); n > 0 {
+		a.log.Info(fmt.Sprintf("Restored %d tag(s) from %s", n, cfg.TagsFile))
 	}
 	return a, nil
 }

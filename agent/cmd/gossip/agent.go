@@ -300,12 +300,24 @@ func (p *process) reload() {
 	p.cfg = cfg
 }
 
-// end takes the agent down and returns result, or what went wrong on the way if result is none.
+// end takes the agent down and returns result, or what went wrong on the way if result is none. A signal that comes
+// meanwhile ends the wait.
 func (p *process) end(result error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if err := p.agent.Stop(ctx); err != nil && result == nil {
-		return fatal("", err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.agent.Stop(ctx) }()
+	for {
+		select {
+		case err := <-stopped:
+			if err != nil && result == nil {
+				return fatal("", err)
+			}
+			return result
+		case sig := <-p.signals:
+			if sig != syscall.SIGHUP {
+				return errSilent
+			}
+		}
 	}
-	return result
 }
