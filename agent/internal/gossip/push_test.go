@@ -170,10 +170,10 @@ func push(t *testing.T, nodes []*memberlist.Node, f func(*pusher)) (sent []recor
 	return sent, counts
 }
 
-func nodes(n int, max uint8) (list []*memberlist.Node) {
+func nodes(n int, version uint8) (list []*memberlist.Node) {
 	for i := range n {
 		list = append(list, &memberlist.Node{
-			Name: fmt.Sprintf("v%d-%03d", max, i), Addr: net.IPv4(127, 0, max, byte(i)), Port: 7946, DMax: max,
+			Name: fmt.Sprintf("v%d-%03d", version, i), Addr: net.IPv4(127, 0, version, byte(i)), Port: 7946, DMax: version,
 		})
 	}
 	return list
