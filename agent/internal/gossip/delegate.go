@@ -97,18 +97,21 @@ func (d *delegate) MergeRemoteState(buf []byte, join bool) {
 // NotifyJoin tells that a node is alive that was not.
 func (d *delegate) NotifyJoin(n *memberlist.Node) {
 	d.roster.put(n)
+	d.courier.heard()
 	d.cfg.Inbox.Post(state.NodeJoin{Node: node(n)})
 }
 
 // NotifyLeave tells that a node is dead or has left.
 func (d *delegate) NotifyLeave(n *memberlist.Node) {
 	d.roster.remove(n.Name)
+	d.courier.heard()
 	d.cfg.Inbox.Post(state.NodeLeave{Node: node(n)})
 }
 
 // NotifyUpdate tells that a node has another address, meta or version.
 func (d *delegate) NotifyUpdate(n *memberlist.Node) {
 	d.roster.put(n)
+	d.courier.heard()
 	d.cfg.Inbox.Post(state.NodeUpdate{Node: node(n)})
 }
 
@@ -117,8 +120,15 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 	d.cfg.Inbox.Post(state.NameConflict{Existing: node(existing), Other: node(other)})
 }
 
-// AckPayload returns what to add to the answer to a probe.
-func (d *delegate) AckPayload() []byte { return d.cfg.Ping.AckPayload() }
+// AckPayload returns what to add to the answer to a probe. It is added as often as Serf does, not to each of our more
+// frequent probes, of whose bytes it would be half.
+func (d *delegate) AckPayload() []byte {
+	now, last := time.Now().UnixNano(), d.payload.Load()
+	if now-last < int64(d.payloadPause) || !d.payload.CompareAndSwap(last, now) {
+		return nil
+	}
+	return d.cfg.Ping.AckPayload()
+}
 
 // NotifyPingComplete tells how long a probe took.
 func (d *delegate) NotifyPingComplete(other *memberlist.Node, rtt time.Duration, payload []byte) {

@@ -97,19 +97,24 @@ type Transport = memberlist.Transport
 
 // Gossip is a running memberlist with Serf's queues on it. Safe for concurrent use.
 type Gossip struct {
-	cfg    Config
-	list   *memberlist.Memberlist
-	ml     *memberlist.Config
-	queues queues
-	roster roster
-	pusher *pusher
-	seen   *seen
-	meta   atomic.Pointer[[]byte]
+	cfg     Config
+	list    *memberlist.Memberlist
+	ml      *memberlist.Config
+	queues  queues
+	roster  roster
+	pusher  *pusher
+	courier *courier
+	seen    *seen
+	meta    atomic.Pointer[[]byte]
+	// payload is when an answer to a probe last carried one, in Unix nanoseconds; payloadPause the least time between.
+	payload      atomic.Int64
+	payloadPause time.Duration
 	// sources is where packets came from; nil if the transport does not tell.
 	sources *sources
 	// ourPush is above zero while we run a join, whose push/pulls may be told to leave old events out.
 	ignoreOld atomic.Int32
-	joining   sync.Mutex // one join at a time (Serf reference 2.4)
+	settling  atomic.Bool // state is being exchanged early, after a join
+	joining   sync.Mutex  // one join at a time (Serf reference 2.4)
 
 	mu      sync.Mutex // guards the step from running to stopping
 	stop    chan struct{}
@@ -132,8 +137,11 @@ func Start(cfg Config) (*Gossip, error) {
 	ml.DeadNodeReclaimTime = cfg.ReclaimTime
 	g := &Gossip{cfg: cfg, ml: ml, roster: roster{self: cfg.Name}, seen: newSeen(), stop: make(chan struct{})}
 	g.meta.Store(&cfg.Meta)
-	g.queues = newQueues(timing.retransmit, cfg.Inbox.NumMembers)
+	g.queues = newQueues(ml.RetransmitMult, timing.retransmit, cfg.Inbox.NumMembers)
 	g.pusher = newPusher(&g.roster, timing.fanout, g.pushRoom(), g.pushTo)
+	g.payloadPause = timing.payload
+	g.courier = newCourier(&g.roster, timing.fanout, g.carry)
+	cfg.Std = log.New(listener{cfg.Std.Writer(), g.courier.accused}, cfg.Std.Prefix(), cfg.Std.Flags())
 
 	ml.Name = cfg.Name
 	ml.BindAddr, ml.BindPort = cfg.BindAddr, cfg.BindPort
@@ -182,6 +190,7 @@ func Start(cfg Config) (*Gossip, error) {
 	}
 	g.spawn(g.watchQueues)
 	g.spawn(func() { g.pusher.run(g.stop) })
+	g.spawn(func() { g.courier.run(g.stop) })
 	return g, nil
 }
 
@@ -246,6 +255,9 @@ func (g *Gossip) Join(ctx context.Context, addrs []string, ignoreOld bool) (int,
 			defer g.ignoreOld.Add(-1)
 		}
 		n, err := g.list.Join(addrs)
+		if n > 0 {
+			g.settle()
+		}
 		done <- result{n, g.joinError(err)}
 	})
 	if !started {
@@ -351,6 +363,9 @@ func (g *Gossip) Broadcast(q state.Queue, msg []byte, sent chan<- struct{}) {
 	g.seen.add(msg)
 	g.pusher.push(msg)
 	b := &broadcast{msg: msg, sent: sent}
+	if sent != nil {
+		b.done = g.courier.hurry()
+	}
 	if len(msg) > g.gossipRoom() {
 		b.Finished() // it would wait for ever for a packet with so much room
 		return
@@ -368,6 +383,7 @@ func (g *Gossip) UpdateMeta(meta []byte, timeout time.Duration) error {
 		return fmt.Errorf("node meta of %d bytes exceeds the limit of %d", len(meta), memberlist.MetaMaxSize)
 	}
 	g.meta.Store(&meta)
+	defer g.courier.hurry()()
 	return g.list.UpdateNode(timeout)
 }
 
@@ -379,7 +395,10 @@ func (g *Gossip) HealthScore() int { return g.list.GetHealthScore() }
 
 // Leave tells the cluster that we go. It waits until the message is on its way, or returns an error after
 // timeout. Gossip goes on until Stop.
-func (g *Gossip) Leave(timeout time.Duration) error { return g.list.Leave(timeout) }
+func (g *Gossip) Leave(timeout time.Duration) error {
+	defer g.courier.hurry()()
+	return g.list.Leave(timeout)
+}
 
 // Stop ends all gossip at once; peers will take us for failed unless Leave came before. It waits for our own
 // goroutines; memberlist's own end shortly after.
@@ -396,13 +415,9 @@ func (g *Gossip) Stop() error {
 	return g.err
 }
 
-// Rejoin exchanges state with a member whose name and address, ip:port, are known. It announces nothing. A name with
-// a slash is left out of the address that memberlist is given, since memberlist would split it in the wrong place.
+// Rejoin exchanges state with a member whose name and address, ip:port, are known. It announces nothing.
 func (g *Gossip) Rejoin(ctx context.Context, name, addr string) error {
-	if name != "" && !strings.Contains(name, "/") {
-		addr = name + "/" + addr
-	}
-	_, err := g.Join(ctx, []string{addr}, false)
+	_, err := g.Join(ctx, []string{joinAddr(name, addr)}, false)
 	return err
 }
 

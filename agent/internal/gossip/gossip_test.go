@@ -255,7 +255,7 @@ func TestStopCutsJoinShort(t *testing.T) {
 
 func TestQueueOrder(t *testing.T) {
 	t.Parallel()
-	q := newQueues(4, func() int { return 10 })
+	q := newQueues(4, 4, func() int { return 10 })
 	q[state.QueueEvent].QueueBroadcast(&broadcast{msg: []byte("event")})
 	q[state.QueueQuery].QueueBroadcast(&broadcast{msg: []byte("query")})
 	q[state.QueueIntent].QueueBroadcast(&broadcast{msg: []byte("intent")})
@@ -273,7 +273,7 @@ func TestQueueOrder(t *testing.T) {
 
 func TestQueueCut(t *testing.T) {
 	t.Parallel()
-	q := newQueues(4, func() int { return 10 })
+	q := newQueues(4, 4, func() int { return 10 })
 	for range queueMaxDepth + 10 {
 		q[state.QueueEvent].QueueBroadcast(&broadcast{msg: []byte("x")})
 	}

@@ -18,6 +18,8 @@ const (
 	// pushRate and pushBurst bound the messages that one agent pushes, whatever others make it hear for the first
 	// time. The rate is twice what the cluster accepts (package core).
 	pushRate, pushBurst = 8192, 8192
+	// pushPause is the least time between two rounds of sending, so that in a burst messages go together.
+	pushPause = 2 * time.Millisecond
 	// stockRate bounds the messages a second that all of our agents together push to one agent of Serf's. Its own
 	// gossip carries about as many.
 	stockRate  = 100
@@ -57,9 +59,13 @@ func newPusher(r *roster, fanout, limit int, send func(peer, []byte)) *pusher {
 	}
 }
 
-// push queues a message. It never blocks and keeps msg.
+// urgent reports whether somebody may wait for messages of the type. A join says nothing that memberlist has not said,
+// but for the order of things, and joins come in bursts.
+func urgent(t wire.Type) bool { return t != wire.TypeJoin && wire.Spreads(t) }
+
+// push queues a message, if it is urgent. It never blocks and keeps msg.
 func (p *pusher) push(msg []byte) {
-	if p.fanout == 0 {
+	if p.fanout == 0 || !urgent(wire.Type(msg[0])) {
 		return
 	}
 	p.mu.Lock()
@@ -77,17 +83,25 @@ func (p *pusher) push(msg []byte) {
 
 // run sends until stop is closed.
 func (p *pusher) run(stop <-chan struct{}) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	for {
 		select {
 		case <-p.wake:
-			p.mu.Lock()
-			msgs, dropped := p.pending, p.dropped
-			p.pending, p.dropped = nil, 0
-			p.mu.Unlock()
-			p.flush(time.Now(), msgs, dropped)
 		case <-stop:
 			return
 		}
+		select {
+		case <-pause.C:
+		case <-stop:
+			return
+		}
+		p.mu.Lock()
+		msgs, dropped := p.pending, p.dropped
+		p.pending, p.dropped = nil, 0
+		p.mu.Unlock()
+		p.flush(time.Now(), msgs, dropped)
+		pause.Reset(pushPause)
 	}
 }
 

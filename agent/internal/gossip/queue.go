@@ -31,18 +31,20 @@ var queueNames = map[state.Queue]string{
 	state.QueueIntent: "Intent", state.QueueQuery: "Query", state.QueueEvent: "Event",
 }
 
-func newQueues(retransmitMult int, numNodes func() int) queues {
+// newQueues makes queues that send a message so many times the number of digits of the cluster's size.
+func newQueues(intents, others int, numNodes func() int) queues {
 	var q queues
 	for i := range q {
-		q[i] = &memberlist.TransmitLimitedQueue{RetransmitMult: retransmitMult, NumNodes: numNodes}
+		q[i] = &memberlist.TransmitLimitedQueue{RetransmitMult: others, NumNodes: numNodes}
 	}
+	q[state.QueueIntent].RetransmitMult = intents
 	return q
 }
 
 // add queues a message. If messages were pushed too, those sent most often are dropped when the queue is full.
 func (q *queues) add(name state.Queue, b *broadcast, pushed bool) {
 	q[name].QueueBroadcast(b)
-	if pushed && q[name].NumQueued() > pushedMaxDepth+pushedMaxDepth/8 {
+	if pushed && name != state.QueueIntent && q[name].NumQueued() > pushedMaxDepth+pushedMaxDepth/8 {
 		q[name].Prune(pushedMaxDepth)
 	}
 }
@@ -80,6 +82,7 @@ func (q *queues) check(log hclog.Logger) {
 type broadcast struct {
 	msg  []byte
 	sent chan<- struct{} // closed when the message has been sent as often as it will be; may be nil
+	done func()          // called then; may be nil
 }
 
 // Invalidates is always false: every message of Serf's stands for itself.
@@ -92,6 +95,9 @@ func (b *broadcast) Message() []byte { return b.msg }
 func (b *broadcast) Finished() {
 	if b.sent != nil {
 		close(b.sent)
+	}
+	if b.done != nil {
+		b.done()
 	}
 }
 

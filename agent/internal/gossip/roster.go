@@ -21,9 +21,10 @@ type peer struct {
 type roster struct {
 	self string
 
-	mu   sync.Mutex
-	list []peer
-	ours int // of them, how many are ours
+	mu            sync.Mutex
+	list          []peer
+	ours          int    // of them, how many are ours
+	version, told uint64 // how often members came or went; and at the last confidant
 }
 
 // search returns the place of a name in a list of peers, and whether it is there.
@@ -46,6 +47,7 @@ func (r *roster) put(n *memberlist.Node) {
 		r.list[i] = p
 	} else {
 		r.list = slices.Insert(r.list, i, p)
+		r.version++
 	}
 	r.count(p, 1)
 }
@@ -57,6 +59,7 @@ func (r *roster) remove(name string) {
 	if i, known := search(r.list, name); known {
 		r.count(r.list[i], -1)
 		r.list = slices.Delete(r.list, i, i+1)
+		r.version++
 	}
 }
 
@@ -78,6 +81,35 @@ func (r *roster) choose(n int, intn func(int) int) []peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return choose(r.list, r.self, n, intn)
+}
+
+// find returns the member of a name.
+func (r *roster) find(name string) (p peer, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i, ok := search(r.list, name)
+	if ok {
+		p = r.list[i]
+	}
+	return p, ok
+}
+
+// changes returns how often members came or went.
+func (r *roster) changes() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.version
+}
+
+// confidant returns a random member to exchange state with, unless nobody has come or gone since the last time.
+func (r *roster) confidant(intn func(int) int) (p peer, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.version == r.told || len(r.list) == 0 {
+		return peer{}, false
+	}
+	r.told = r.version
+	return r.list[intn(len(r.list))], true
 }
 
 // choose picks up to n of the peers, which are in the order of their names: the one that follows self in the ring of
