@@ -132,7 +132,7 @@ func partition(t *testing.T, n int, seeds bool) {
 			}
 		}
 	}
-	b.sees(n, everyone, time.Minute)
+	b.sees(n, everyone, 5*time.Minute) // a regular exchange of state repairs what gossip has left out
 
 	right := func(i int) bool { return i >= n/2 }
 	b.net.Partition(func(a netip.AddrPort) int {

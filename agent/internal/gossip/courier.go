@@ -132,7 +132,7 @@ func (g *Gossip) carry(to peer) {
 		return // cannot be: the roster made it of an address
 	}
 	g.spawn(func() {
-		_, _ = g.list.Ping(to.name, net.UDPAddrFromAddrPort(addr)) //nolint:errcheck // see above
+		_, _ = g.list.Ping(to.name, net.UDPAddrFromAddrPort(addr))
 	})
 }
 

@@ -181,6 +181,19 @@ func nodes(n int, version uint8) (list []*memberlist.Node) {
 
 func message(i int) []byte { return wire.Encode(&wire.Leave{LTime: 1, Node: fmt.Sprintf("m%04d", i)}) }
 
+// messages returns what a packet carries: one message, or a batch of them.
+func messages(t *testing.T, packet []byte) [][]byte {
+	t.Helper()
+	if wire.Type(packet[0]) != wire.TypeBatch {
+		return [][]byte{packet}
+	}
+	msgs, err := wire.SplitBatch(packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msgs
+}
+
 func TestPushAtOnceAndTogether(t *testing.T) {
 	t.Parallel()
 	const n = 500
@@ -194,14 +207,7 @@ func TestPushAtOnceAndTogether(t *testing.T) {
 	}
 	copies := map[string]int{}
 	for _, s := range sent {
-		msgs := [][]byte{s.msg}
-		if wire.Type(s.msg[0]) == wire.TypeBatch {
-			var err error
-			if msgs, err = wire.SplitBatch(s.msg); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, m := range msgs {
+		for _, m := range messages(t, s.msg) {
 			copies[string(m)]++
 		}
 		if len(s.msg) > 1000 {
@@ -228,11 +234,7 @@ func TestPushIsBounded(t *testing.T) {
 	})
 	got := 0
 	for _, s := range sent {
-		msgs, err := wire.SplitBatch(s.msg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got += len(msgs)
+		got += len(messages(t, s.msg))
 	}
 	if got+counts["dropped"] != n || got < pushBurst/2 || got > pushBurst+pushRate {
 		t.Errorf("%d of %d were pushed, %v", got, n, counts)
