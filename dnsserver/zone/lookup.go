@@ -37,34 +37,47 @@ type Result struct {
 // Lookup finds the records of one type at a name, given in uncompressed wire form (RFC 1035 section 3.1) in any
 // case.
 func (z *Zone) Lookup(qname []byte, t Type) Result {
+	result, _ := z.lookup(qname, t, true)
+	return result
+}
+
+// Find is Lookup for names whose records the zone keeps: nothing is allocated once a set has been asked for, and the
+// same set is found until one of its members changes. It reports false if the records would have to be made for the
+// question.
+func (z *Zone) Find(qname []byte, t Type) (Result, bool) { return z.lookup(qname, t, false) }
+
+func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool) {
 	var buf [maxName]byte
 	var starts [maxName / 2]uint8 // where each label starts
 	n, ok := split(qname, &buf, &starts)
 	if !ok || n < z.cfg.originCount {
-		return Result{Outcome: Refused}
+		return Result{Outcome: Refused}, true
 	}
 	name := buf[:len(qname)]
 	n -= z.cfg.originCount
 	end := len(name) - len(z.cfg.origin)
 	// The count of labels fixes where the origin must begin, so that "xgossip." is not taken for "gossip.".
 	if end < 0 || n > 0 && int(starts[n]) != end || n == 0 && end != 0 || !bytes.Equal(name[end:], z.cfg.origin) {
-		return Result{Outcome: Refused}
+		return Result{Outcome: Refused}, true
 	}
 	rel := name[:end]
 	if n == 0 {
-		return z.apex(t)
+		return z.apex(t), true
 	}
 	if e, ok := z.names.get(rel); ok {
-		return z.at(e, t)
+		return z.at(e, t), true
 	}
 	labels := labelsOf(rel, starts[:n])
 	if n < 3 || string(labels.at(n-1)) != serviceLabel {
-		return Result{Outcome: NXDomain}
+		return Result{Outcome: NXDomain}, true
 	}
 	if proto := string(labels.at(1)); n == 3 && (proto == "_tcp" || proto == "_udp") {
-		return z.rfc2782(labels.at(0), t)
+		return z.rfc2782(labels.at(0), t), true
 	}
-	return z.filtered(labels, t)
+	if !search {
+		return Result{}, false
+	}
+	return z.filtered(labels, t), true
 }
 
 // split checks a wire name, and puts it into buf in lower case and the places of its labels into starts.

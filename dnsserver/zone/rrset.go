@@ -35,6 +35,19 @@ type RRset struct {
 	TXT   [][]string // the strings of each record, each of at most 255 octets
 	NS    []*Host
 	SOA   *SOA
+
+	packed atomic.Pointer[any]
+}
+
+// Packed returns what pack makes of the set, made once and kept as long as the set: so a form that is quicker to send
+// is there from the set's first use to its next change. Each caller must pass the same function.
+func (s *RRset) Packed(pack func(*RRset) any) any {
+	if p := s.packed.Load(); p != nil {
+		return *p
+	}
+	p := pack(s)
+	s.packed.Store(&p) // two at once make equal ones
+	return p
 }
 
 // Len returns how many records there are.
