@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapters"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
@@ -300,7 +301,7 @@ func build(cfg *config.Config, src reconcile.Source, store *record.Store, log *s
 func newTargets(cfg *config.Config, store *record.Store) ([]*target.Target, error) {
 	var targets []*target.Target
 	for _, t := range cfg.Targets {
-		driver, err := target.NewDriver(t)
+		driver, err := adapters.New(t, store.Memory(t.ID()))
 		if err != nil {
 			return nil, err
 		}

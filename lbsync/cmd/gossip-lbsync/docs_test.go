@@ -9,10 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/render"
 )
 
@@ -48,10 +50,12 @@ func TestDocumentation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := haproxy.Render(conf.Targets[0].Backends, map[string]desired.Service{"web": {Name: "web", Servers: []desired.Server{
+		servers := []pool.Server{
 			{Name: "web-1", Addr: netip.MustParseAddr("10.0.0.11"), Port: 8080, Weight: 100},
 			{Name: "web-2", Addr: netip.MustParseAddr("10.0.0.12"), Port: 8080, Weight: 100},
-		}}})
+		}
+		pool.AssignIDs(servers)
+		got := haproxy.Render(conf.Targets[0].HAProxy.Backends, adapter.Pools{"web": {Name: "web", Servers: servers}})
 		if string(got) != cfg[1] {
 			t.Errorf("the page says\n%s\nbut what is written is\n%s", cfg[1], got)
 		}
@@ -74,8 +78,8 @@ func TestDocumentation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tmpl.Execute(render.Data{Backends: []config.Backend{{Name: "be", Service: "web"}},
-			Services: samples(&config.Config{Services: []config.Service{{Name: "web"}}})})
+		got, err := tmpl.Execute(render.Data{Backends: []render.Backend{{Name: "be", Service: "web"}},
+			Services: desired.Pools(samples(&config.Config{Services: []config.Service{{Name: "web"}}}))})
 		want := "backend be\n    server sample-1 192.0.2.1:8080 check # ?\n    server sample-2 [2001:db8::2]:8080 check # ?\n"
 		if err != nil || strings.TrimSpace(string(got)) != strings.TrimSpace(want) {
 			t.Errorf("got %q, %v", got, err)

@@ -63,6 +63,7 @@ func TestImports(t *testing.T) {
 		"internal/desired":  "what members ask for is worked out without I/O, so that it can be tabled and fuzzed",
 		"internal/decide":   "decisions take time and views as arguments, so that histories can be replayed",
 		"internal/debounce": "time is an argument",
+		"internal/pool":     "it is plain data",
 		"internal/udiff":    "a comparison of texts",
 	}
 	for pkg, why := range pure {
@@ -73,11 +74,23 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
-	for _, pkg := range []string{"internal/haproxy", "internal/nginx"} {
+	known := map[string]bool{"internal/haproxy": true, "internal/nginx": true, "internal/twemproxy": true}
+	for pkg := range known {
 		for _, imp := range all[pkg] {
-			switch strings.TrimPrefix(imp, module) {
-			case "internal/target", "internal/reconcile", "internal/record", "internal/source", "internal/haproxy", "internal/nginx":
-				t.Errorf("%s imports %s: a balancer's package knows nothing of the loop or of other balancers", pkg, imp)
+			other := strings.TrimPrefix(imp, module)
+			switch other {
+			case "internal/target", "internal/reconcile", "internal/record", "internal/source", "internal/decide", "internal/desired":
+				t.Errorf("%s imports %s: an adapter knows the model and the seam, nothing of the core", pkg, imp)
+			}
+			if known[other] {
+				t.Errorf("%s imports %s: an adapter knows nothing of other balancers", pkg, imp)
+			}
+		}
+	}
+	for _, pkg := range []string{"internal/target", "internal/reconcile", "internal/decide", "internal/render"} {
+		for _, imp := range all[pkg] {
+			if known[strings.TrimPrefix(imp, module)] {
+				t.Errorf("%s imports %s: only internal/adapters chooses; the core speaks with the seam", pkg, imp)
 			}
 		}
 	}

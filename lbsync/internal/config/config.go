@@ -33,12 +33,21 @@ const (
 	DefaultCheckTimeout  = 30 * time.Second
 	DefaultReloadTimeout = 30 * time.Second
 	DefaultMinInterval   = time.Second // between reloads, each of which leaves old workers behind
+	DefaultBurst         = 1
+
+	DefaultRuntimeTimeout = 2 * time.Second
+	DefaultSlots          = 10
+	DefaultDomain         = "gossip"
+
+	DefaultRestartInterval = 5 * time.Minute // each restart cuts all clients
 )
 
 // The kinds of targets.
 const (
-	KindHAProxy = "haproxy"
-	KindNginx   = "nginx"
+	KindHAProxy   = "haproxy"
+	KindNginx     = "nginx"
+	KindTwemproxy = "twemproxy"
+	KindTemplate  = "template" // any files, any command
 )
 
 // Config is a whole configuration.
@@ -83,57 +92,151 @@ type Guard struct {
 	Window     time.Duration
 }
 
-// Target is one file of one load balancer, and how to check and load it.
+// Target is a load balancer, or anything else that reads files: what is written for it, and how it is told. One of the
+// structs of its kind is set; a template target has none.
 type Target struct {
 	Kind, Name string
-	// Main is the balancer's main configuration file, which the checks read together with ours.
-	Main     string
-	File     File
-	Reload   Reload
-	Backends []Backend // of either kind, in the order of the file, at least one
+	// Files are those that the target owns: one, and of a template target at least one.
+	Files  []File
+	Reload Reload
+	// Services are the names of all services that the target uses, each once, sorted.
+	Services []string
+	// Vars are for templates.
+	Vars map[string]string
+
+	HAProxy   *HAProxy
+	Nginx     *Nginx
+	Twemproxy *Twemproxy
 }
 
 // ID names the target in logs and in the state folder: KIND/NAME.
 func (t Target) ID() string { return t.Kind + "/" + t.Name }
 
-// File is the file that a target owns.
+// File is a file that a target owns.
 type File struct {
-	Dest     string
-	Template string      // path of a Go text/template; empty renders the backends
-	Mode     fs.FileMode // 0 keeps the mode of the file that is there, or 0644
-	Adopt    bool        // take over a file that something else wrote
+	Dest        string
+	Template    string      // path of a Go text/template; empty renders the kind's built-in form
+	Mode        fs.FileMode // 0 keeps the mode of the file that is there, or 0644
+	User, Group string      // names or numbers; empty keeps those of the file that is there
+	Backups     int         // how many earlier versions are kept as DEST.1 (the newest) to DEST.N
+	Adopt       bool        // take over a file that something else wrote
+	InPlace     bool        // where a rename is impossible (EBUSY: a bind mount), overwrite the file
 	// Check is run on the candidate before it is installed, Installed after, before the reload. Each is an
 	// argument vector; nil means the kind's own check, empty and not nil none. CandidateArg stands for the path.
 	Check, Installed []string
-	Timeout          time.Duration
+	Timeout          time.Duration // of each check
 }
 
 // CandidateArg is replaced by the path of the candidate wherever it stands in a check's arguments.
 const CandidateArg = "{candidate}"
 
-// Reload is how the balancer is told. At most one of Master and Command is set; with neither, Signal goes to
-// the process of PIDFile. With none of the three nothing is reloaded.
+// Reload is how the balancer is told that its file changed: reload, or for twemproxy restart. At most one of Master and
+// Command is set; with neither, Signal goes to the process of PIDFile. With none of the three nothing is reloaded.
 type Reload struct {
 	Master      string   // path of HAProxy's master socket
 	Command     []string // argument vector
 	PIDFile     string   // file with the balancer's process id; with Command, used to verify
 	Signal      string   // HUP or USR2
 	Timeout     time.Duration
-	MinInterval time.Duration
+	MinInterval time.Duration // after which another reload may follow Burst of them
+	Burst       int           // how many reloads may follow each other at once, at least 1
 }
 
-// Backend is one backend of HAProxy or one upstream of nginx.
+// HAProxy is what only an haproxy target has.
+type HAProxy struct {
+	// Main is the main configuration file, which checks read together with ours.
+	Main string
+	// Runtime is the Runtime API. Without a Socket every change is made by the file and a reload.
+	Runtime Runtime
+	// StateFile is the server-state-file of the configuration, to be brought up to date before each reload; empty for none.
+	StateFile string
+	Backends  []Backend // in the order of the file, at least one
+}
+
+// Runtime is HAProxy's Runtime API.
+type Runtime struct {
+	Socket  string        // path, or host:port
+	Timeout time.Duration // for each exchange
+	// KeepWeight and KeepState leave alone what an operator set by hand.
+	KeepWeight, KeepState bool
+}
+
+// How the servers of a backend follow the members.
+const (
+	ServersNamed    = "named"     // each member is a server of its name, added and deleted at runtime
+	ServersSlots    = "slots"     // a fixed number of servers takes members in: for static algorithms
+	ServersFileOnly = "file_only" // by the file and reloads
+)
+
+// Backend is a backend of HAProxy.
 type Backend struct {
 	Name    string
 	Service string
-	// Mode is http or tcp (HAProxy).
-	Mode string
-	// Balance is HAProxy's algorithm, or nginx's method; empty for nginx's round robin.
-	Balance string
-	// Options go to every server line.
-	Options string
-	// Lines are added as they are.
-	Lines []string
-	// Keepalive is the number of idle connections nginx keeps per worker; 0 for none.
-	Keepalive int
+	Mode    string // http or tcp
+	Balance string // algorithm
+	Options string // of every server line; words joined by single spaces
+	Lines   []string
+	Servers string // one of the constants above; file_only if there is no runtime socket
+	Slots   int    // how many there are at least, of ServersSlots
+	// Probation makes a server that is added at runtime pass its checks before it gets traffic.
+	Probation bool
+}
+
+// The sections of nginx that a file may be included in.
+const (
+	SectionHTTP   = "http"
+	SectionStream = "stream"
+)
+
+// How a candidate for nginx is checked before it is installed.
+const (
+	PrecheckAuto    = "auto"    // mount if that is possible, or else wrapper
+	PrecheckMount   = "mount"   // the whole configuration, with the candidate mounted over the file in a namespace
+	PrecheckWrapper = "wrapper" // the candidate inside an otherwise empty configuration
+	PrecheckNone    = "none"
+)
+
+// Nginx is what only an nginx target has.
+type Nginx struct {
+	Main      string // main configuration file; empty for nginx's own default
+	Section   string // http or stream
+	Precheck  string // one of the constants above
+	Upstreams []Upstream
+}
+
+// Upstream is an upstream of nginx.
+type Upstream struct {
+	Name      string
+	Service   string
+	Method    string // empty for round robin
+	Options   string // of every server
+	Lines     []string
+	Keepalive int // idle connections per worker; 0 for none
+}
+
+// How servers are addressed in twemproxy's file.
+const (
+	AddressIP  = "ip"
+	AddressDNS = "dns" // NAME.node.DOMAIN, so that an address may change without a restart
+)
+
+// Twemproxy is what only a twemproxy target has.
+type Twemproxy struct {
+	Stats string // host:port of nutcracker's statistics, to verify a restart; empty for none
+	Pools []Pool
+}
+
+// Pool is a server pool of twemproxy.
+type Pool struct {
+	Name         string
+	Service      string
+	Listen       string // host:port or a path
+	Redis        bool
+	Hash         string
+	HashTag      string // two characters, or empty
+	Distribution string
+	Address      string // ip or dns
+	Domain       string // for dns
+	// Settings are further keys of the pool with their values, as twemproxy spells them.
+	Settings map[string]string
 }

@@ -108,7 +108,7 @@ func (d *decoder) config(body hcl.Body, path string) *Config {
 		cfg.Services = append(cfg.Services, s)
 	}
 	if len(b.blocks["target"]) == 0 {
-		d.fault(top, "there is no target block; add one of kind \"haproxy\" or \"nginx\"")
+		d.fault(top, "there is no target block; add one of kind \"haproxy\", \"nginx\", \"twemproxy\" or \"template\"")
 	}
 	for _, blk := range b.blocks["target"] {
 		t := d.target(blk, cfg)
@@ -116,8 +116,10 @@ func (d *decoder) config(body hcl.Body, path string) *Config {
 			if o.ID() == t.ID() {
 				d.fault(blk.DefRange, "a second target %q %q", t.Kind, t.Name)
 			}
-			if o.File.Dest == t.File.Dest && t.File.Dest != "" {
-				d.fault(blk.DefRange, "target %s writes %s, which target %s owns", t.ID(), t.File.Dest, o.ID())
+			for _, f := range t.Files {
+				if f.Dest != "" && slices.ContainsFunc(o.Files, func(other File) bool { return other.Dest == f.Dest }) {
+					d.fault(blk.DefRange, "target %s writes %s, which target %s owns", t.ID(), f.Dest, o.ID())
+				}
 			}
 		}
 		cfg.Targets = append(cfg.Targets, t)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,56 +13,111 @@ import (
 // optionsPattern is for text that becomes part of one directive: words, but nothing that ends it.
 var optionsPattern = regexp.MustCompile(`^[^;{}#\r\n]*$`)
 
+// kinds are what can be said of a target of each kind besides file and vars.
+var kinds = map[string]struct{ attrs, blocks []string }{
+	KindHAProxy:   {[]string{"config", "state_file"}, []string{"runtime", "reload", "backend name"}},
+	KindNginx:     {[]string{"config", "section", "precheck"}, []string{"reload", "upstream name"}},
+	KindTwemproxy: {nil, []string{"restart", "pool name"}},
+	KindTemplate:  {[]string{"services"}, []string{"reload"}},
+}
+
 func (d *decoder) target(blk *hcl.Block, cfg *Config) Target {
 	t := Target{Kind: blk.Labels[0], Name: d.label(blk, 1)}
-	backends := "backend name"
-	if t.Kind == KindNginx {
-		backends = "upstream name"
-	}
-	if t.Kind != KindHAProxy && t.Kind != KindNginx {
-		d.fault(blk.LabelRanges[0], "target kind %q is unknown; known are %q and %q", t.Kind, KindHAProxy, KindNginx)
+	kind, ok := kinds[t.Kind]
+	if !ok {
+		d.fault(blk.LabelRanges[0], "target kind %q is unknown; known are %q, %q, %q and %q", t.Kind, KindHAProxy, KindNginx, KindTwemproxy, KindTemplate)
 		return t
 	}
-	b := d.read(blk.Body, blk.DefRange, []string{"config"}, []string{"file", "reload", backends})
-	t.Main = b.path("config", "")
-
-	if f, ok := b.single("file"); ok {
-		t.File = d.file(f)
-	} else {
-		d.fault(blk.DefRange, "target %s has no file block; add: file { dest = \"...\" }", t.ID())
+	b := d.read(blk.Body, blk.DefRange, append(kind.attrs, "vars"), append(kind.blocks, "file"))
+	t.Vars = b.stringMap("vars")
+	for i, f := range b.blocks["file"] {
+		if i > 0 && t.Kind != KindTemplate {
+			d.fault(f.DefRange, "a second file block; a target of kind %s has one", t.Kind)
+		}
+		t.Files = append(t.Files, d.file(f, t.Kind))
 	}
-	if t.Kind == KindHAProxy && t.Main == "" && t.File.Check == nil {
-		d.fault(blk.DefRange, "target %s needs config, the path of the main haproxy.cfg, to check a candidate together with it; or file { check = [...] }", t.ID())
+	if len(t.Files) == 0 {
+		d.fault(blk.DefRange, "target %s has no file block; add: file { dest = \"...\" }", t.ID())
 	}
 	if r, ok := b.single("reload"); ok {
 		t.Reload = d.reload(r, t.Kind)
 	}
 
-	all := b.blocks[strings.Fields(backends)[0]]
-	if len(all) == 0 {
-		d.fault(blk.DefRange, "target %s has no %s block", t.ID(), strings.Fields(backends)[0])
-	}
-	for _, bb := range all {
-		be := d.backend(bb, t.Kind)
-		if be.Service != "" && !slices.ContainsFunc(cfg.Services, func(s Service) bool { return s.Name == be.Service }) {
-			d.fault(bb.DefRange, "%s %q: there is no service %q", bb.Type, be.Name, be.Service)
+	use := func(at hcl.Range, what, service string) {
+		if service == "" {
+			return // a fault already
 		}
-		if slices.ContainsFunc(t.Backends, func(o Backend) bool { return o.Name == be.Name }) {
-			d.fault(bb.DefRange, "a second %s %q", bb.Type, be.Name)
+		if !slices.ContainsFunc(cfg.Services, func(s Service) bool { return s.Name == service }) {
+			d.fault(at, "%s: there is no service %q", what, service)
 		}
-		t.Backends = append(t.Backends, be)
+		t.Services = append(t.Services, service)
 	}
+	switch t.Kind {
+	case KindHAProxy:
+		t.HAProxy = d.haproxy(b, t)
+		for i, be := range t.HAProxy.Backends {
+			use(b.blocks["backend"][i].DefRange, quoted("backend", be.Name), be.Service)
+		}
+	case KindNginx:
+		t.Nginx = d.nginx(b)
+		for i, up := range t.Nginx.Upstreams {
+			use(b.blocks["upstream"][i].DefRange, quoted("upstream", up.Name), up.Service)
+		}
+	case KindTwemproxy:
+		t.Twemproxy = &Twemproxy{}
+		if r, ok := b.single("restart"); ok {
+			t.Reload, t.Twemproxy.Stats = d.restart(r)
+		}
+		d.each(b, "pool", func(blk *hcl.Block) { t.Twemproxy.Pools = append(t.Twemproxy.Pools, d.pool(blk)) })
+		for i, p := range t.Twemproxy.Pools {
+			use(b.blocks["pool"][i].DefRange, quoted("pool", p.Name), p.Service)
+		}
+	case KindTemplate:
+		for _, name := range b.list("services") {
+			use(b.where("services"), "services", name)
+		}
+		if len(t.Services) == 0 && !d.diags.HasErrors() {
+			d.fault(b.where("services"), "target %s uses no service; add: services = [\"web\"]", t.ID())
+		}
+	}
+	slices.Sort(t.Services)
+	t.Services = slices.Compact(t.Services)
 	return t
 }
 
-func (d *decoder) file(blk *hcl.Block) File {
-	b := d.read(blk.Body, blk.DefRange, []string{"dest", "template", "mode", "adopt", "check", "check_installed", "check_timeout"}, nil)
+func quoted(what, name string) string { return what + ` "` + name + `"` }
+
+// each calls read for the blocks of a type, of which there must be one, all with names of their own.
+func (d *decoder) each(b block, kind string, read func(*hcl.Block)) {
+	if len(b.blocks[kind]) == 0 {
+		d.fault(b.at, "there is no %s block", kind)
+	}
+	seen := map[string]bool{}
+	for _, blk := range b.blocks[kind] {
+		if name := d.label(blk, 0); seen[name] {
+			d.fault(blk.DefRange, "a second %s %q", kind, name)
+		} else {
+			seen[name] = true
+		}
+		read(blk)
+	}
+}
+
+func (d *decoder) file(blk *hcl.Block, kind string) File {
+	b := d.read(blk.Body, blk.DefRange, []string{"dest", "template", "mode", "user", "group", "backups", "adopt", "allow_inplace", "check", "check_installed", "check_timeout"}, nil)
 	b.required("dest")
+	if kind == KindTemplate {
+		b.required("template")
+	}
 	f := File{
 		Dest:      b.path("dest", ""),
 		Template:  b.path("template", ""),
 		Mode:      b.mode("mode"),
+		User:      b.text("user", ""),
+		Group:     b.text("group", ""),
+		Backups:   b.integer("backups", 0, 0, 100),
 		Adopt:     b.flag("adopt"),
+		InPlace:   b.flag("allow_inplace"),
 		Check:     b.command("check"),
 		Installed: b.command("check_installed"),
 		Timeout:   b.duration("check_timeout", DefaultCheckTimeout, 100*time.Millisecond, time.Hour),
@@ -73,24 +129,31 @@ func (d *decoder) file(blk *hcl.Block) File {
 }
 
 func (d *decoder) reload(blk *hcl.Block, kind string) Reload {
-	b := d.read(blk.Body, blk.DefRange, []string{"master", "command", "pid_file", "signal", "timeout", "min_interval"}, nil)
+	attrs := []string{"command", "pid_file", "signal", "timeout", "min_interval", "burst"}
+	if kind == KindHAProxy {
+		attrs = append(attrs, "master")
+	}
+	b := d.read(blk.Body, blk.DefRange, attrs, nil)
 	r := Reload{
 		Master:      b.path("master", ""),
 		Command:     b.command("command"),
 		PIDFile:     b.path("pid_file", ""),
 		Timeout:     b.duration("timeout", DefaultReloadTimeout, 100*time.Millisecond, time.Hour),
 		MinInterval: b.duration("min_interval", DefaultMinInterval, 0, day),
+		Burst:       b.integer("burst", DefaultBurst, 1, 100),
 	}
 	switch {
 	case r.Master == "" && len(r.Command) == 0 && r.PIDFile == "":
 		d.fault(blk.DefRange, "reload says nothing to do: give %s", waysToReload(kind))
-	case r.Master != "" && kind != KindHAProxy:
-		d.fault(b.where("master"), "master is for haproxy; give command or pid_file")
 	case r.Master != "" && (len(r.Command) > 0 || r.PIDFile != ""):
 		d.fault(blk.DefRange, "reload has master beside another way; keep one")
 	}
 	if len(r.Command) == 0 && r.PIDFile != "" {
-		r.Signal = b.oneOf("signal", map[string]string{KindHAProxy: "USR2", KindNginx: "HUP"}[kind], "HUP", "USR2")
+		fallback := "HUP"
+		if kind == KindHAProxy {
+			fallback = "USR2"
+		}
+		r.Signal = b.oneOf("signal", fallback, "HUP", "USR2")
 	} else if b.has("signal") {
 		d.fault(b.where("signal"), "signal has no effect here; it goes with pid_file alone")
 	}
@@ -104,24 +167,117 @@ func waysToReload(kind string) string {
 	return "command or pid_file"
 }
 
-func (d *decoder) backend(blk *hcl.Block, kind string) Backend {
-	be := Backend{Name: d.label(blk, 0)}
-	if kind == KindHAProxy {
-		b := d.read(blk.Body, blk.DefRange, []string{"service", "mode", "balance", "options", "lines"}, nil)
-		be.Service = b.required("service")
-		be.Mode = b.oneOf("mode", "http", "http", "tcp")
-		be.Balance = b.directive("balance", "roundrobin")
-		be.Options = b.directive("options", "check")
-		be.Lines = b.list("lines")
-		return be
+func (d *decoder) haproxy(b block, t Target) *HAProxy {
+	h := &HAProxy{Main: b.path("config", ""), StateFile: b.path("state_file", "")}
+	if h.Main == "" && len(t.Files) > 0 && t.Files[0].Check == nil {
+		d.fault(b.at, "target %s needs config, the path of the main haproxy.cfg, to check a candidate together with it; or file { check = [...] }", t.ID())
 	}
-	b := d.read(blk.Body, blk.DefRange, []string{"service", "method", "options", "keepalive", "lines"}, nil)
-	be.Service = b.required("service")
-	be.Balance = b.directive("method", "")
-	be.Options = b.directive("options", "")
-	be.Keepalive = b.integer("keepalive", 0, 1, 1_000_000)
-	be.Lines = b.list("lines")
+	if r, ok := b.single("runtime"); ok {
+		c := d.read(r.Body, r.DefRange, []string{"socket", "timeout", "keep_manual"}, nil)
+		h.Runtime.Socket = c.required("socket")
+		if !strings.Contains(h.Runtime.Socket, ":") {
+			h.Runtime.Socket = c.path("socket", "")
+		}
+		h.Runtime.Timeout = c.duration("timeout", DefaultRuntimeTimeout, 10*time.Millisecond, time.Minute)
+		for _, what := range c.list("keep_manual") {
+			switch what {
+			case "weight":
+				h.Runtime.KeepWeight = true
+			case "state":
+				h.Runtime.KeepState = true
+			default:
+				d.fault(c.where("keep_manual"), "keep_manual: %q is unknown; known are \"weight\" and \"state\"", what)
+			}
+		}
+	}
+	d.each(b, "backend", func(blk *hcl.Block) {
+		h.Backends = append(h.Backends, d.backend(blk, h.Runtime.Socket != ""))
+	})
+	return h
+}
+
+func (d *decoder) backend(blk *hcl.Block, runtime bool) Backend {
+	b := d.read(blk.Body, blk.DefRange, []string{"service", "mode", "balance", "options", "lines", "servers", "slots", "probation"}, nil)
+	be := Backend{
+		Name:      blk.Labels[0],
+		Service:   b.required("service"),
+		Mode:      b.oneOf("mode", "http", "http", "tcp"),
+		Balance:   b.directive("balance", "roundrobin"),
+		Options:   b.directive("options", "check"),
+		Lines:     b.list("lines"),
+		Servers:   ServersFileOnly,
+		Probation: true,
+	}
+	if runtime {
+		be.Servers = ServersNamed
+	}
+	be.Servers = b.oneOf("servers", be.Servers, ServersNamed, ServersSlots, ServersFileOnly)
+	if be.Servers != ServersFileOnly && !runtime {
+		d.fault(b.where("servers"), "servers = %q needs the Runtime API; add: runtime { socket = \"...\" }", be.Servers)
+	}
+	if be.Servers == ServersSlots {
+		be.Slots = b.integer("slots", DefaultSlots, 1, 10_000)
+	} else if b.has("slots") {
+		d.fault(b.where("slots"), "slots has no effect without servers = %q", ServersSlots)
+	}
+	if b.has("probation") {
+		be.Probation = b.flag("probation")
+	}
 	return be
+}
+
+func (d *decoder) nginx(b block) *Nginx {
+	n := &Nginx{
+		Main:     b.path("config", ""),
+		Section:  b.oneOf("section", SectionHTTP, SectionHTTP, SectionStream),
+		Precheck: b.oneOf("precheck", PrecheckAuto, PrecheckAuto, PrecheckMount, PrecheckWrapper, PrecheckNone),
+	}
+	d.each(b, "upstream", func(blk *hcl.Block) {
+		c := d.read(blk.Body, blk.DefRange, []string{"service", "method", "options", "keepalive", "lines"}, nil)
+		n.Upstreams = append(n.Upstreams, Upstream{
+			Name:      blk.Labels[0],
+			Service:   c.required("service"),
+			Method:    c.directive("method", ""),
+			Options:   c.directive("options", ""),
+			Lines:     c.list("lines"),
+			Keepalive: c.integer("keepalive", 0, 1, 1_000_000),
+		})
+	})
+	return n
+}
+
+func (d *decoder) restart(blk *hcl.Block) (Reload, string) {
+	b := d.read(blk.Body, blk.DefRange, []string{"command", "timeout", "min_interval", "stats"}, nil)
+	r := Reload{
+		Command:     b.command("command"),
+		Timeout:     b.duration("timeout", DefaultReloadTimeout, 100*time.Millisecond, time.Hour),
+		MinInterval: b.duration("min_interval", DefaultRestartInterval, 0, day),
+		Burst:       1,
+	}
+	if len(r.Command) == 0 {
+		d.fault(b.at, "restart needs command, such as [\"systemctl\", \"restart\", \"nutcracker\"]")
+	}
+	stats := b.text("stats", "")
+	if _, _, err := net.SplitHostPort(stats); stats != "" && err != nil {
+		d.fault(b.where("stats"), "stats is %q; want host:port, such as \"127.0.0.1:22222\"", stats)
+	}
+	return r, stats
+}
+
+func (d *decoder) pool(blk *hcl.Block) Pool {
+	b := d.read(blk.Body, blk.DefRange, []string{"service", "listen", "redis", "hash", "hash_tag", "distribution", "address", "domain", "settings"}, nil)
+	return Pool{
+		Name:         blk.Labels[0],
+		Service:      b.required("service"),
+		Listen:       b.required("listen"),
+		Redis:        b.flag("redis"),
+		Hash:         b.text("hash", "fnv1a_64"),
+		HashTag:      b.text("hash_tag", ""),
+		Distribution: b.oneOf("distribution", "ketama", "ketama", "modula", "random"),
+		Address:      b.oneOf("address", AddressIP, AddressIP, AddressDNS),
+		Domain:       b.text("domain", DefaultDomain),
+		Settings:     b.stringMap("settings"),
+	}
 }
 
 // directive returns text that goes into one directive of the balancer's configuration.

@@ -17,10 +17,11 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/service"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
-// MaxWeight is the highest weight; it is what HAProxy takes. Higher ones from tags are cut to it.
-const MaxWeight = 256
+// MaxWeight is the highest weight. Higher ones from tags are cut to it.
+const MaxWeight = pool.MaxWeight
 
 // The member statuses as RPC spells them (Serf reference 2.2).
 const (
@@ -81,6 +82,25 @@ func (s Service) Server(name string) (Server, bool) {
 // Equal tells whether both hold the same servers.
 func (s Service) Equal(o Service) bool {
 	return s.Name == o.Name && slices.EqualFunc(s.Servers, o.Servers, Server.Equal)
+}
+
+// Pools returns the services as the adapters of targets see them.
+func Pools(services map[string]Service) map[string]pool.Service {
+	out := make(map[string]pool.Service, len(services))
+	for name, s := range services {
+		p := pool.Service{Name: s.Name}
+		for _, srv := range s.Servers {
+			state := pool.Active
+			if srv.Drain {
+				state = pool.Draining
+			}
+			p.Servers = append(p.Servers, pool.Server{Name: srv.Name, Addr: srv.Addr, Port: srv.Port, Weight: srv.Weight,
+				Backup: srv.Backup, State: state, Tags: srv.Tags})
+		}
+		pool.AssignIDs(p.Servers)
+		out[name] = p
+	}
+	return out
 }
 
 // Match is a condition on a tag: it must be there and be Exact, or match Pattern as a whole if that is set.

@@ -13,32 +13,37 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/command"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func server(name, addr string) desired.Server {
+func server(name, addr string) pool.Server {
 	ap := netip.MustParseAddrPort(addr)
-	return desired.Server{Name: name, Addr: ap.Addr(), Port: ap.Port(), Weight: 100}
+	return pool.Server{Name: name, Addr: ap.Addr(), Port: ap.Port(), Weight: 100}
 }
 
-func fleet() ([]config.Backend, map[string]desired.Service) {
+func fleet() ([]config.Backend, adapter.Pools) {
 	drains, backup, light := server("web-2", "10.0.0.2:8080"), server("web-3", "[fd00::3]:8080"), server("web-4", "10.0.0.4:8080")
-	drains.Drain, backup.Backup, light.Weight = true, true, 7
+	drains.State, backup.Backup, light.Weight = pool.Draining, true, 7
+	pools := adapter.Pools{
+		"web":  {Name: "web", Servers: []pool.Server{server("web-1", "10.0.0.1:8080"), drains, backup, light}},
+		"db":   {Name: "db", Servers: []pool.Server{server("db:1_a.b", "10.0.1.1:5432")}},
+		"none": {Name: "none"},
+	}
+	for _, s := range pools {
+		pool.AssignIDs(s.Servers)
+	}
 	return []config.Backend{
-			{Name: "be_web", Service: "web", Mode: "http", Balance: "roundrobin", Options: "check inter 2s", Lines: []string{"option httpchk GET /health"}},
-			{Name: "be_db", Service: "db", Mode: "tcp", Balance: "leastconn"},
-			{Name: "be_none", Service: "none", Mode: "http", Balance: "roundrobin", Options: "check"},
-		}, map[string]desired.Service{
-			"web":  {Name: "web", Servers: []desired.Server{server("web-1", "10.0.0.1:8080"), drains, backup, light}},
-			"db":   {Name: "db", Servers: []desired.Server{server("db:1_a.b", "10.0.1.1:5432")}},
-			"none": {Name: "none"},
-		}
+		{Name: "be_web", Service: "web", Mode: "http", Balance: "roundrobin", Options: "check inter 2s", Lines: []string{"option httpchk GET /health"}},
+		{Name: "be_db", Service: "db", Mode: "tcp", Balance: "leastconn"},
+		{Name: "be_none", Service: "none", Mode: "http", Balance: "roundrobin", Options: "check"},
+	}, pools
 }
 
 func TestRender(t *testing.T) {
@@ -75,30 +80,6 @@ func TestRenderedIsValid(t *testing.T) {
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, "WARNING") && !strings.Contains(line, "option httpchk") && !strings.Contains(line, "redispatch") {
 			t.Errorf("haproxy warns: %s", line)
-		}
-	}
-}
-
-func TestIDs(t *testing.T) {
-	t.Parallel()
-	var servers []desired.Server
-	for i := range 5000 {
-		servers = append(servers, server(fmt.Sprintf("web-%04d", i), "10.0.0.1:80"))
-	}
-	ids := IDs(servers)
-	seen := map[uint32]bool{}
-	for _, s := range servers {
-		id := ids[s.Name]
-		if id < 1 || id > maxID || seen[id] {
-			t.Fatalf("%s has id %d", s.Name, id)
-		}
-		seen[id] = true
-	}
-	// Without one of them the others keep theirs, so that a consistent hash moves only its share.
-	kept := IDs(servers[1:])
-	for _, s := range servers[1:] {
-		if kept[s.Name] != ids[s.Name] {
-			t.Errorf("%s moved from %d to %d", s.Name, ids[s.Name], kept[s.Name])
 		}
 	}
 }

@@ -11,20 +11,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/command"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 )
 
-// Render writes a file of upstream blocks for nginx's http section. The same services give the same bytes.
-func Render(upstreams []config.Backend, services map[string]desired.Service) []byte {
+// Render writes a file of upstream blocks for nginx's http section. The same pools give the same bytes.
+func Render(upstreams []config.Upstream, pools adapter.Pools) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Managed by gossip-lbsync. What is changed here by hand is lost.\n")
 	for _, up := range upstreams {
-		set := services[up.Service]
+		set := pools[up.Service]
 		fmt.Fprintf(&b, "\nupstream %s {\n", up.Name)
-		if up.Balance != "" { // must stand before keepalive
-			fmt.Fprintf(&b, "    %s;\n", up.Balance)
+		if up.Method != "" { // must stand before keepalive
+			fmt.Fprintf(&b, "    %s;\n", up.Method)
 		}
 		for _, s := range set.Servers {
 			fmt.Fprintf(&b, "    server %s weight=%d", s.HostPort(), s.Weight)
@@ -34,7 +34,7 @@ func Render(upstreams []config.Backend, services map[string]desired.Service) []b
 			if s.Backup {
 				b.WriteString(" backup")
 			}
-			if s.Drain {
+			if s.Draining() {
 				b.WriteString(" down")
 			}
 			fmt.Fprintf(&b, "; # %s\n", s.Name)

@@ -13,29 +13,29 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 	"github.com/seed-645ce708/gossip/lbsync/internal/nginx"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func server(name, addr string) desired.Server {
+func server(name, addr string) pool.Server {
 	ap := netip.MustParseAddrPort(addr)
-	return desired.Server{Name: name, Addr: ap.Addr(), Port: ap.Port(), Weight: 100}
+	return pool.Server{Name: name, Addr: ap.Addr(), Port: ap.Port(), Weight: 100}
 }
 
 func render() string {
 	drains, backup := server("web-2", "10.0.0.2:8080"), server("web-3", "[fd00::3]:8080")
-	drains.Drain, backup.Backup = true, true
-	return string(nginx.Render([]config.Backend{
+	drains.State, backup.Backup = pool.Draining, true
+	return string(nginx.Render([]config.Upstream{
 		{Name: "web", Service: "web", Options: "max_fails=1 fail_timeout=5s", Keepalive: 16},
-		{Name: "api", Service: "api", Balance: "least_conn", Lines: []string{"zone api 64k;"}},
+		{Name: "api", Service: "api", Method: "least_conn", Lines: []string{"zone api 64k;"}},
 		{Name: "none", Service: "none"},
-	}, map[string]desired.Service{
-		"web": {Servers: []desired.Server{server("web-1", "10.0.0.1:8080"), drains, backup}},
-		"api": {Servers: []desired.Server{server("api:1", "10.0.1.1:80")}},
+	}, map[string]pool.Service{
+		"web": {Servers: []pool.Server{server("web-1", "10.0.0.1:8080"), drains, backup}},
+		"api": {Servers: []pool.Server{server("api:1", "10.0.1.1:80")}},
 	}))
 }
 

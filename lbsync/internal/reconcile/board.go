@@ -38,14 +38,14 @@ func (b *board) watch(t config.Target) (sets map[string]desired.Service, complet
 	return sets, complete, b.changed
 }
 
-// pick returns those sets that the target's backends use.
+// pick returns those sets that the target uses.
 func pick(t config.Target, all map[string]desired.Service) (map[string]desired.Service, bool) {
 	sets := map[string]desired.Service{}
 	complete := true
-	for _, be := range t.Backends {
-		set, ok := all[be.Service]
+	for _, name := range t.Services {
+		set, ok := all[name]
 		complete = complete && ok
-		sets[be.Service] = set
+		sets[name] = set
 	}
 	return sets, complete
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapters"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
@@ -75,7 +76,7 @@ func startLoop(t *testing.T, src reconcile.Source, dir, text string) *config.Con
 	}
 	var targets []reconcile.Target
 	for _, tc := range cfg.Targets {
-		driver, err := target.NewDriver(tc)
+		driver, err := adapters.New(tc, store.Memory(tc.ID()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,14 +165,14 @@ func lines(path string) int {
 func loaded(t *testing.T, cfg *config.Config, servers int) error {
 	t.Helper()
 	tc := cfg.Targets[0]
-	if n := lines(tc.File.Dest); n != servers {
+	if n := lines(tc.Files[0].Dest); n != servers {
 		return fmt.Errorf("%d servers in the file, want %d", n, servers)
 	}
-	driver, err := target.NewDriver(tc)
+	store := record.Peek(cfg.StateDir)
+	driver, err := adapters.New(tc, store.Memory(tc.ID()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := record.Peek(cfg.StateDir)
 	set, _, err := store.Service("web")
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func (l *Loop) pass(view decide.View, now time.Time, do func(*Outcome, Target, m
 	}
 	report := Report{Services: statuses}
 	for _, t := range l.targets {
-		o := Outcome{ID: t.ID(), File: t.Config().File.Dest}
+		o := Outcome{ID: t.ID(), File: t.Config().Files[0].Dest}
 		if sets, complete := pick(t.Config(), all); complete {
 			do(&o, t, sets)
 		} else {

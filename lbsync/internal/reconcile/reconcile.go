@@ -66,10 +66,10 @@ func New(cfg *config.Config, src Source, store Store, targets []Target, log *slo
 		if err != nil {
 			return nil, err
 		}
-		for _, be := range t.Config().Backends {
-			if in := initial[be.Service]; unrecorded && !in.Known {
-				in.Unsure = fmt.Sprintf("%s may know better: it is there, but nothing is recorded of it", t.Config().File.Dest)
-				initial[be.Service] = in
+		for _, name := range t.Config().Services {
+			if in := initial[name]; unrecorded && !in.Known {
+				in.Unsure = fmt.Sprintf("%s may know better: it is there, but nothing is recorded of it", t.Config().Files[0].Dest)
+				initial[name] = in
 			}
 		}
 	}
@@ -163,7 +163,7 @@ func (l *Loop) follow(ctx context.Context, t Target, sets *board) {
 				lastErr = err.Error()
 			default:
 				if retry != 0 || res.Wrote || res.Reloaded {
-					log.Info("in step", "file", t.Config().File.Dest, "wrote", res.Wrote, "reloaded", res.Reloaded)
+					log.Info("in step", "file", t.Config().Files[0].Dest, "wrote", res.Wrote, "reloaded", res.Reloaded)
 				}
 				retry, lastErr = 0, ""
 			}

@@ -83,6 +83,23 @@ func (s *Store) Target(id string) (Target, error) {
 // SaveTarget keeps what is known of a target.
 func (s *Store) SaveTarget(id string, t Target) error { return s.save(targetFile(id), t) }
 
+// Memory keeps one value for the target's adapter.
+func (s *Store) Memory(id string) *Memory {
+	return &Memory{s, "adapter-" + strings.Replace(id, "/", "-", 1)}
+}
+
+// Memory is one value in the state folder; it implements adapter.Memory.
+type Memory struct {
+	store *Store
+	name  string
+}
+
+// Load fills v and returns false if nothing was saved.
+func (m *Memory) Load(v any) (bool, error) { return m.store.load(m.name, v) }
+
+// Save replaces what was saved.
+func (m *Memory) Save(v any) error { return m.store.save(m.name, v) }
+
 // targetFile cannot clash: a kind has no dash.
 func targetFile(id string) string { return "target-" + strings.Replace(id, "/", "-", 1) }
 

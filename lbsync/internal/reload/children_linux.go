@@ -2,9 +2,13 @@ package reload
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // children lists the processes whose parent is pid, without those that ended.
@@ -43,4 +47,38 @@ func parseStat(stat []byte) (state byte, parent int, ok bool) {
 	}
 	parent, err := strconv.Atoi(string(fields[1]))
 	return fields[0][0], parent, err == nil
+}
+
+// ticksPerSecond is USER_HZ, which is 100 on every architecture that Go runs on.
+const ticksPerSecond = 100
+
+// startOf returns when the process started, in ticks since the system did, and as a time that is no later.
+func startOf(pid int) (uint64, time.Time, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, time.Time{}, fmt.Errorf("%w: there is no process %d", ErrNotRunning, pid)
+	}
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return 0, time.Time{}, fmt.Errorf("%w: /proc/%d/stat is short", ErrUnknown, pid)
+	}
+	ticks, err := strconv.ParseUint(string(fields[19]), 10, 63) // field 22 by proc(5)
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	word, _, _ := strings.Cut(string(text), " ")
+	up, err := strconv.ParseFloat(word, 64)
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	// Both are cut to hundredths: two of them make sure that the result is not too late.
+	age := time.Duration((up - float64(ticks)/ticksPerSecond + 2.0/ticksPerSecond) * float64(time.Second))
+	return ticks, time.Now().Add(-age), nil
 }

@@ -2,4 +2,8 @@
 
 package reload
 
+import "time"
+
 func children(int) (map[int]bool, error) { return nil, errNoProof }
+
+func startOf(int) (uint64, time.Time, error) { return 0, time.Time{}, ErrUnknown }

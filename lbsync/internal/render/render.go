@@ -13,8 +13,9 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
 // MaxSize bounds what a template may produce, in bytes.
@@ -23,8 +24,32 @@ const MaxSize = 16 << 20
 // Data is what a template sees.
 type Data struct {
 	Target   Target
-	Services map[string]desired.Service // those that the target's backends use, by name
-	Backends []config.Backend           // as configured; upstreams too
+	Services map[string]pool.Service // those that the target uses, by name
+	Backends []Backend               // backends, upstreams or pools, as configured
+	Vars     map[string]string       // of the target
+}
+
+// Backend is a backend, upstream or pool of the target.
+type Backend struct{ Name, Service, Options string }
+
+// NewData returns what templates of the target see.
+func NewData(cfg config.Target, pools adapter.Pools) Data {
+	d := Data{Target: Target{Kind: cfg.Kind, Name: cfg.Name}, Services: pools, Vars: cfg.Vars}
+	switch cfg.Kind {
+	case config.KindHAProxy:
+		for _, b := range cfg.HAProxy.Backends {
+			d.Backends = append(d.Backends, Backend{b.Name, b.Service, b.Options})
+		}
+	case config.KindNginx:
+		for _, u := range cfg.Nginx.Upstreams {
+			d.Backends = append(d.Backends, Backend{u.Name, u.Service, u.Options})
+		}
+	case config.KindTwemproxy:
+		for _, p := range cfg.Twemproxy.Pools {
+			d.Backends = append(d.Backends, Backend{Name: p.Name, Service: p.Service})
+		}
+	}
+	return d
 }
 
 // Target says whose file it is.
@@ -95,7 +120,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 func Funcs() template.FuncMap {
 	return template.FuncMap{
 		// service SERVICES NAME: the service, or an error that says which there are.
-		"service": func(all map[string]desired.Service, name string) (desired.Service, error) {
+		"service": func(all map[string]pool.Service, name string) (pool.Service, error) {
 			s, ok := all[name]
 			if !ok {
 				return s, fmt.Errorf("service %q is none that a backend of this target uses", name)
@@ -103,17 +128,9 @@ func Funcs() template.FuncMap {
 			return s, nil
 		},
 		// ready SERVICE: its servers that take traffic.
-		"ready": func(s desired.Service) []desired.Server {
-			var out []desired.Server
-			for _, srv := range s.Servers {
-				if !srv.Drain {
-					out = append(out, srv)
-				}
-			}
-			return out
-		},
+		"ready": pool.Service.Ready,
 		// tag SERVER KEY DEFAULT: a tag's value. Values that could end a word, a line or a quotation are never there.
-		"tag": func(s desired.Server, key, fallback string) string {
+		"tag": func(s pool.Server, key, fallback string) string {
 			if v, ok := s.Tags[key]; ok {
 				return v
 			}

@@ -5,19 +5,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/render"
 )
 
 func data() render.Data {
 	return render.Data{
 		Target: render.Target{Kind: "haproxy", Name: "edge"},
-		Services: map[string]desired.Service{"web": {Name: "web", Servers: []desired.Server{
+		Services: map[string]pool.Service{"web": {Name: "web", Servers: []pool.Server{
 			{Name: "a", Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Weight: 100, Tags: map[string]string{"zone": "eu"}},
-			{Name: "b", Addr: netip.MustParseAddr("fd00::2"), Port: 81, Weight: 5, Drain: true},
+			{Name: "b", Addr: netip.MustParseAddr("fd00::2"), Port: 81, Weight: 5, State: pool.Draining},
 		}}},
-		Backends: []config.Backend{{Name: "be", Service: "web"}},
+		Backends: []render.Backend{{Name: "be", Service: "web"}},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
@@ -61,12 +62,12 @@ type Store interface {
 // Target is one file of one balancer. Its methods are for one goroutine at a time.
 type Target struct {
 	cfg    config.Target
-	driver Driver
+	driver adapter.Adapter
 	store  Store
 }
 
 // New returns the target.
-func New(cfg config.Target, driver Driver, store Store) *Target {
+func New(cfg config.Target, driver adapter.Adapter, store Store) *Target {
 	return &Target{cfg: cfg, driver: driver, store: store}
 }
 
@@ -95,14 +96,16 @@ func (t *Target) plan(services map[string]desired.Service) (Plan, record.Target,
 		return Plan{}, rec, t.fail(StageState, err)
 	}
 	var p Plan
-	if p.New, err = t.driver.Render(services); err != nil {
+	rendered, err := t.driver.Render(desired.Pools(services))
+	if err != nil {
 		return Plan{}, rec, t.fail(StageRender, err)
 	}
+	p.New = rendered.Files[0]
 	if p.Old, err = t.read(); err != nil {
 		return Plan{}, rec, t.fail(StageWrite, err)
 	}
 	p.Write = p.Old == nil || !bytes.Equal(p.Old, p.New)
-	p.Reload = t.driver.Reloads() && (p.Write || rec.Loaded != hash(p.New))
+	p.Reload = t.driver.Traits().Reloads && (p.Write || rec.Loaded != hash(p.New))
 	return p, rec, nil
 }
 
@@ -129,7 +132,7 @@ type Result struct {
 // Check renders the services and has the balancer judge the result in the folder dir, without touching the
 // file itself or the balancer.
 func (t *Target) Check(ctx context.Context, services map[string]desired.Service, dir string) error {
-	data, err := t.driver.Render(services)
+	rendered, err := t.driver.Render(desired.Pools(services))
 	if err != nil {
 		return t.fail(StageRender, err)
 	}
@@ -138,11 +141,11 @@ func (t *Target) Check(ctx context.Context, services map[string]desired.Service,
 		return t.fail(StageCheck, err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // the caller removes the folder anyway
-	_, err = f.Write(data)
+	_, err = f.Write(rendered.Files[0])
 	if err := errors.Join(err, f.Close()); err != nil {
 		return t.fail(StageCheck, err)
 	}
-	if err := t.driver.Check(ctx, f.Name()); err != nil {
+	if err := t.driver.Check(ctx, []string{f.Name()}); err != nil {
 		return t.fail(StageCheck, err)
 	}
 	return nil
@@ -166,10 +169,10 @@ func (t *Target) Apply(ctx context.Context, services map[string]desired.Service,
 		}
 		res.Wrote = true
 	}
-	if rec.Loaded == hash(p.New) || (!reloads && t.driver.Reloads()) {
+	if rec.Loaded == hash(p.New) || (!reloads && t.driver.Traits().Reloads) {
 		return res, nil
 	}
-	if t.driver.Reloads() {
+	if t.driver.Traits().Reloads {
 		if err := t.reload(context.WithoutCancel(ctx), p, &rec); err != nil {
 			// The file that was put back is no longer the one that was written.
 			res.Wrote = res.Wrote && errors.Is(err, reload.ErrNotRunning)
@@ -186,12 +189,12 @@ func (t *Target) Apply(ctx context.Context, services map[string]desired.Service,
 
 // install checks the new content and puts it in place, or leaves things as they were.
 func (t *Target) install(ctx context.Context, p Plan, rec *record.Target) error {
-	staged, err := atomicfile.Stage(t.cfg.File.Dest, p.New, t.cfg.File.Mode)
+	staged, err := atomicfile.Stage(t.cfg.Files[0].Dest, p.New, t.cfg.Files[0].Mode)
 	if err != nil {
 		return t.fail(StageWrite, err)
 	}
 	defer staged.Discard()
-	if err := t.driver.Check(ctx, staged.Path()); err != nil {
+	if err := t.driver.Check(ctx, []string{staged.Path()}); err != nil {
 		return t.fail(StageCheck, err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -236,9 +239,9 @@ func (t *Target) reload(ctx context.Context, p Plan, rec *record.Target) error {
 func (t *Target) putBack(failure error, p Plan) error {
 	var err error
 	if p.Old == nil {
-		err = os.Remove(t.cfg.File.Dest)
+		err = os.Remove(t.cfg.Files[0].Dest)
 	} else {
-		err = atomicfile.Write(t.cfg.File.Dest, p.Old, 0)
+		err = atomicfile.Write(t.cfg.Files[0].Dest, p.Old, 0)
 	}
 	if err != nil {
 		return errors.Join(failure, t.fail(StageWrite, fmt.Errorf("the old file could not be put back: %w", err)))
@@ -248,10 +251,10 @@ func (t *Target) putBack(failure error, p Plan) error {
 
 // mayWrite refuses to replace a file that something else wrote.
 func (t *Target) mayWrite(p Plan, rec record.Target) error {
-	if len(p.Old) == 0 || t.cfg.File.Adopt || slices.Contains(rec.Written, hash(p.Old)) || managed(p.Old) {
+	if len(p.Old) == 0 || t.cfg.Files[0].Adopt || slices.Contains(rec.Written, hash(p.Old)) || managed(p.Old) {
 		return nil
 	}
-	return fmt.Errorf("%s was not written by gossip-lbsync; set adopt = true to replace it, or choose another dest", t.cfg.File.Dest)
+	return fmt.Errorf("%s was not written by gossip-lbsync; set adopt = true to replace it, or choose another dest", t.cfg.Files[0].Dest)
 }
 
 // managed tells whether the first line says that the file is ours, as that of every built-in form does.
@@ -261,7 +264,7 @@ func managed(data []byte) bool {
 }
 
 func (t *Target) read() ([]byte, error) {
-	data, err := os.ReadFile(t.cfg.File.Dest)
+	data, err := os.ReadFile(t.cfg.Files[0].Dest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/generic"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
@@ -19,6 +19,7 @@ import (
 
 // driver is a balancer that does as it is told and notes what it was asked.
 type driver struct {
+	generic.Adapter
 	dest     string
 	text     string // what Render returns
 	render   error
@@ -39,10 +40,14 @@ func (d *driver) note(what string) {
 	d.log = append(d.log, what+":"+string(data))
 }
 
-func (d *driver) Render(map[string]desired.Service) ([]byte, error) { return []byte(d.text), d.render }
+func (d *driver) Traits() adapter.Traits { return adapter.Traits{Reloads: !d.silent} }
 
-func (d *driver) Check(_ context.Context, path string) error {
-	data, err := os.ReadFile(path)
+func (d *driver) Render(adapter.Pools) (adapter.Rendered, error) {
+	return adapter.Rendered{Files: [][]byte{[]byte(d.text)}}, d.render
+}
+
+func (d *driver) Check(_ context.Context, paths []string) error {
+	data, err := os.ReadFile(paths[0])
 	if err != nil || string(data) != d.text {
 		return errors.Join(fmt.Errorf("the candidate is %q", data), err)
 	}
@@ -57,8 +62,6 @@ func (d *driver) CheckInstalled(context.Context) error {
 	}
 	return d.whole
 }
-
-func (d *driver) Reloads() bool { return !d.silent }
 
 func (d *driver) Reload(context.Context) error {
 	d.note("reload")
@@ -85,12 +88,12 @@ func newFixture(t *testing.T, change func(*config.Target)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
-	cfg := config.Target{Kind: "haproxy", Name: "edge", File: config.File{Dest: filepath.Join(dir, "f")}}
+	cfg := config.Target{Kind: "haproxy", Name: "edge", Files: []config.File{{Dest: filepath.Join(dir, "f")}}}
 	if change != nil {
 		change(&cfg)
 	}
-	d := &driver{dest: cfg.File.Dest, text: "one"}
-	return &fixture{Target: target.New(cfg, d, store), driver: d, store: store, dest: cfg.File.Dest}
+	d := &driver{dest: cfg.Files[0].Dest, text: "one"}
+	return &fixture{Target: target.New(cfg, d, store), driver: d, store: store, dest: cfg.Files[0].Dest}
 }
 
 // apply makes a pass and checks what the driver saw and what the file holds after.
@@ -252,7 +255,7 @@ func TestForeignFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(c *config.Target) { c.File.Adopt = tt.adopt })
+			f := newFixture(t, func(c *config.Target) { c.Files[0].Adopt = tt.adopt })
 			if err := os.WriteFile(f.dest, []byte(tt.found), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -292,28 +295,5 @@ func TestEndOfProcess(t *testing.T) {
 	f.driver.atWhole = cancel
 	if res, err := f.Apply(late, nil, true); err != nil || !res.Reloaded {
 		t.Errorf("got %+v, %v", res, err)
-	}
-}
-
-func TestTemplate(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "t")
-	if err := os.WriteFile(path, []byte(`{{range .Backends}}{{.Name}}:{{range ready (service $.Services .Service)}} {{.Name}}={{.HostPort}}{{end}}{{end}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg := config.Target{Kind: "nginx", Name: "n", File: config.File{Template: path}, Backends: []config.Backend{{Name: "b", Service: "web"}}}
-	d, err := target.NewDriver(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := d.Render(map[string]desired.Service{"web": {Name: "web", Servers: []desired.Server{
-		{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80}, {Name: "d", Drain: true}}}})
-	if err != nil || string(got) != "b: a=[fd00::1]:80\n" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	cfg.File.Template = filepath.Join(dir, "none")
-	if _, err := target.NewDriver(cfg); err == nil || !strings.Contains(err.Error(), "nginx/n") {
-		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,36 @@
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrUnknown means that this system does not tell when a process started.
+var ErrUnknown = errors.New("processes cannot be told apart here")
+
+// Process is a running process. No other process, earlier or later, has the same Instance.
+type Process struct {
+	PID      int
+	Instance string    // PID@START
+	Started  time.Time // no later than it did
+}
+
+// Identify identifies the process whose id is in pidFile. The error is ErrNotRunning if there is none, and ErrUnknown on
+// systems other than Linux.
+func Identify(pidFile string) (Process, error) {
+	pid, err := readPID(pidFile)
+	if err != nil {
+		return Process{}, err
+	}
+	return IdentifyPID(pid)
+}
+
+// IdentifyPID identifies the process with the id.
+func IdentifyPID(pid int) (Process, error) {
+	ticks, started, err := startOf(pid)
+	if err != nil {
+		return Process{}, err
+	}
+	return Process{PID: pid, Instance: fmt.Sprintf("%d@%d", pid, ticks), Started: started}, nil
+}
