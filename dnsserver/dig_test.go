@@ -53,15 +53,15 @@ func TestDig(t *testing.T) {
 		{args: "gossip NS", want: []string{`NS\s+ns-web1\.gossip\.`, `ns-web1\.gossip\.\s+5\s+IN\s+A\s+10\.0\.0\.1`}},
 		{args: "example.com", want: []string{`status: REFUSED`, `EDE: 20`}},
 		{args: "web1.node.gossip +edns=1 +noednsnegotiation", want: []string{`status: BADVERS`}},
-		{args: "web1.node.gossip +ednsopt=65001:00ff +cookie", want: []string{`status: NOERROR`}, deny: `COOKIE.*good`},
-		{args: "many.service.gossip A +bufsize=512 +ignore", want: []string{`flags: qr aa tc rd`, `ANSWER: 2[89]`}},
+		{args: "web1.node.gossip +ednsopt=65001:00ff +cookie", want: []string{`status: NOERROR`, `COOKIE: [0-9a-f]{48} \(good\)`}},
+		{args: "many.service.gossip A +bufsize=512 +ignore", want: []string{`flags: qr aa tc rd`, `ANSWER: 27`}},
 		{args: "many.service.gossip A +bufsize=512", want: []string{`Truncated, retrying in TCP mode`, `ANSWER: 100,`, `\(TCP\)`}},
 		{args: "many.service.gossip SRV +bufsize=8192", want: []string{`ANSWER: 100,`, `\(UDP\)`}, deny: `Truncated`},
 		{args: "many.service.gossip SRV +tcp", want: []string{`ANSWER: 100, AUTHORITY: 0, ADDITIONAL: 101`}},
 		{args: "web1.node.gossip ANY +notcp", want: []string{`ANSWER: 1,`}},
 		{args: "version.bind TXT CH", want: []string{`status: REFUSED`}},
 		{args: "gossip AXFR", want: []string{`Transfer failed`}},
-		{args: "web1.node.gossip +opcode=notify", want: []string{`opcode: NOTIFY, status: REFUSED`}},
+		{args: "gossip SOA +opcode=notify", want: []string{`opcode: NOTIFY, status: REFUSED`}},
 		{args: "web1.node.gossip +opcode=status", want: []string{`opcode: STATUS, status: NOTIMP`}},
 	}
 	for _, tt := range tests {

@@ -8,10 +8,6 @@ import (
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
-// advertised is how long a UDP message we take, in every reply with EDNS: what passes all common networks in one
-// piece (DNS flag day 2020).
-const advertised = 1232
-
 // reply is a reply in the making. It keeps its own account of the length on the wire, so that it never has to pack
 // thousands of records to find out that a few dozen fit.
 type reply struct {
@@ -23,26 +19,28 @@ type reply struct {
 	answer        []dns.RR
 	authority     []dns.RR
 	additional    []dns.RR
-	reason        *dns.EDNS0_EDE
+	options       []dns.EDNS0 // none if the client does not speak EDNS
+	padding       bool
 
 	limit int  // octets
 	size  int  // octets so far; never less than the truth
 	tcp   bool // no truncation
+	known bool // the client has shown a good cookie: its address is its own
 }
 
 func newReply(req *request, p path) *reply {
 	rep := &reply{req: req, tcp: p.tcp, limit: maxMessage, size: headerSize}
 	if !p.tcp {
 		rep.limit = minUDP
-		if req.opt != nil {
+		if req.edns.present {
 			// Less than 512 means 512: RFC 6891 section 6.2.3.
-			rep.limit = max(minUDP, min(int(req.opt.UDPSize()), p.udpLimit))
+			rep.limit = max(minUDP, min(int(req.edns.size), p.udpLimit))
 		}
 	}
 	if rep.echoesQuestion() {
 		rep.size += len(req.wireName) + questionTail
 	}
-	if req.opt != nil {
+	if req.edns.present {
 		rep.size += optSize
 	}
 	return rep
@@ -63,13 +61,19 @@ func (rep *reply) echoesQuestion() bool {
 	return rep.req.questions == 1 && rep.req.wireName != nil
 }
 
-// explain adds an Extended DNS Error (RFC 8914), if the client speaks EDNS.
-func (rep *reply) explain(code uint16, text string) {
-	if rep.req.opt != nil {
-		rep.reason = &dns.EDNS0_EDE{InfoCode: code, ExtraText: text}
-		rep.size += optionHead + 2 + len(text)
-	}
+// fail makes it an error, explained if the client speaks EDNS.
+func (rep *reply) fail(rcode int, code uint16, text string) {
+	rep.rcode = rcode
+	rep.explain(code, text)
 }
+
+// empty takes back all records.
+func (rep *reply) empty() {
+	rep.answer, rep.authority, rep.additional = nil, nil, nil
+}
+
+// records tells whether there are any.
+func (rep *reply) records() bool { return len(rep.answer)+len(rep.authority)+len(rep.additional) > 0 }
 
 func (rep *reply) header(rrtype uint16, ttl uint32) dns.RR_Header {
 	return dns.RR_Header{Name: rep.req.question.Name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
@@ -202,6 +206,8 @@ func (rep *reply) pack(buf []byte) []byte {
 		case len(rep.authority) > 0:
 			rep.authority = nil
 			rep.truncated = !rep.tcp
+		case len(rep.options) > 0:
+			rep.options = rep.options[:len(rep.options)-1]
 		default:
 			return nil
 		}
@@ -209,6 +215,9 @@ func (rep *reply) pack(buf []byte) []byte {
 	}
 	if err != nil {
 		return nil
+	}
+	if rep.padding {
+		return rep.padded(out, buf)
 	}
 	return out
 }
@@ -232,18 +241,9 @@ func (rep *reply) message() *dns.Msg {
 	if rep.echoesQuestion() {
 		m.Question = []dns.Question{rep.req.question}
 	}
-	if rep.req.opt == nil {
-		return m
+	if rep.req.edns.present {
+		m.Extra = append(m.Extra[:len(m.Extra):len(m.Extra)], rep.opt())
 	}
-	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-	opt.SetUDPSize(advertised)
-	if rep.req.opt.Do() {
-		opt.SetDo() // RFC 3225 section 3
-	}
-	if rep.reason != nil {
-		opt.Option = []dns.EDNS0{rep.reason}
-	}
-	m.Extra = append(m.Extra[:len(m.Extra):len(m.Extra)], opt)
 	return m
 }
 

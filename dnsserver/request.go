@@ -18,6 +18,7 @@ const (
 
 // request is a query as far as we look at one.
 type request struct {
+	packet []byte // as it came
 	id     uint16
 	opcode int
 	rd     bool
@@ -26,18 +27,21 @@ type request struct {
 	wireName  []byte // of the first question, uncompressed, in the case in which it came; aliases the packet
 	question  dns.Question
 
-	opt    *dns.OPT
+	edns   edns
 	broken bool // does not parse; what parsed before is set
 }
 
-// parse reads a message of at least headerSize octets.
+// parse reads a message of at least headerSize octets. Of the records behind the question it looks at OPT alone; what
+// else there may be is skipped, whatever it holds.
 func parse(packet []byte) request {
 	flags := binary.BigEndian.Uint16(packet[2:])
 	req := request{
+		packet:    packet,
 		id:        binary.BigEndian.Uint16(packet),
 		opcode:    int(flags>>11) & 0xf,
 		rd:        flags&0x0100 != 0,
 		questions: int(binary.BigEndian.Uint16(packet[4:])),
+		broken:    true,
 	}
 	answers := int(binary.BigEndian.Uint16(packet[6:]))
 	authority := int(binary.BigEndian.Uint16(packet[8:]))
@@ -46,13 +50,11 @@ func parse(packet []byte) request {
 	for i := range req.questions {
 		next, ok := skipName(packet, off)
 		if !ok || next+questionTail > len(packet) {
-			req.broken = true
 			return req
 		}
 		if i == 0 {
 			name, _, err := dns.UnpackDomainName(packet, off)
 			if err != nil {
-				req.broken = true
 				return req
 			}
 			req.wireName = packet[off:next]
@@ -65,29 +67,69 @@ func parse(packet []byte) request {
 		off = next + questionTail
 	}
 	for i := range answers + authority + additional {
-		if off == len(packet) { // UnpackRR would make up an empty record
-			req.broken = true
+		rr, ok := readRecord(packet, off)
+		if !ok {
 			return req
 		}
-		rr, next, err := dns.UnpackRR(packet, off)
-		if err != nil {
-			req.broken = true
-			return req
+		off = rr.end
+		if rr.rrtype != dns.TypeOPT {
+			continue
 		}
-		off = next
-		if opt, ok := rr.(*dns.OPT); ok {
-			// One, at the root, in the additional section: RFC 6891 section 6.1.1.
-			if req.opt != nil || opt.Hdr.Name != "." || i < answers+authority {
-				req.broken = true
-				return req
-			}
-			req.opt = opt
+		// One, at the root, in the additional section: RFC 6891 section 6.1.1.
+		if req.edns.present || !rr.root || i < answers+authority || !req.edns.parse(rr) {
+			return req
 		}
 	}
 	// A query has nothing to say but its question; IXFR alone brings a SOA along (RFC 1995 section 3).
 	extra := answers > 0 || authority > 0 && req.question.Qtype != dns.TypeIXFR
 	req.broken = off != len(packet) || extra && req.opcode == dns.OpcodeQuery
 	return req
+}
+
+// record is a resource record on the wire.
+type record struct {
+	root   bool // the owner is the root
+	rrtype uint16
+	class  uint16
+	ttl    uint32
+	data   []byte
+	end    int // the offset behind it
+}
+
+// readRecord reads the record at an offset, without a look into its data.
+func readRecord(packet []byte, off int) (rr record, ok bool) {
+	start := off
+	for {
+		if off >= len(packet) {
+			return rr, false
+		}
+		size := int(packet[off])
+		if size&0xc0 == 0xc0 { // a pointer ends the name
+			off += pointerSize
+			break
+		}
+		off += 1 + size
+		if size > maxLabelWire || off-start > maxNameWire {
+			return rr, false
+		}
+		if size == 0 {
+			break
+		}
+	}
+	if off+rrHead > len(packet) {
+		return rr, false
+	}
+	rr.root = off == start+1
+	rr.rrtype = binary.BigEndian.Uint16(packet[off:])
+	rr.class = binary.BigEndian.Uint16(packet[off+2:])
+	rr.ttl = binary.BigEndian.Uint32(packet[off+4:])
+	off += rrHead
+	rr.end = off + int(binary.BigEndian.Uint16(packet[off-2:]))
+	if rr.end > len(packet) {
+		return rr, false
+	}
+	rr.data = packet[off:rr.end]
+	return rr, true
 }
 
 // skipName returns the offset after an uncompressed name. A question has nothing before it to point to, so a

@@ -1,22 +1,44 @@
 package dnsserver
 
 import (
+	"net/netip"
+	"time"
+
 	"github.com/miekg/dns"
 
+	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
+	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
-// path says how a query came, which decides how long its reply may be.
+// path says how and when a query came, and from whom.
 type path struct {
-	tcp bool
+	tcp    bool // UDP if not
+	tls    bool // TCP with TLS
+	client netip.Addr
+	now    time.Time // with the monotonic clock
 	// udpLimit is the longest reply over UDP to a client that says it takes as much.
 	udpLimit int
+	// idle is how long a connection may be silent.
+	idle time.Duration
+}
+
+// policy is what the operator decided about replies, beside the zone. The zero policy has no cookies, no limit, and
+// says nothing about the server. It may be shared.
+type policy struct {
+	cookies       *cookie.Jar  // nil: options are ignored
+	requireCookie bool         // who speaks cookies must show a good one over UDP
+	limiter       *rrl.Limiter // nil: none
+	origin        time.Time    // from which the limiter counts time
+	nsid          string       // "": none
+	version       string       // "": refused
 }
 
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
 type responder struct {
 	source func() *zone.Zone
 	order  Order
+	policy policy
 	stats  *counters
 
 	packed  []byte  // the last reply
@@ -30,9 +52,15 @@ func (r *responder) respond(packet []byte, p path) []byte {
 		r.stats.silent.Add(1)
 		return nil
 	}
+	if p.now.IsZero() {
+		p.now = time.Now()
+	}
 	req := parse(packet)
 	rep := newReply(&req, p)
-	r.answer(&req, rep)
+	r.answer(&req, rep, p)
+	if !r.limit(rep, p) {
+		return nil
+	}
 	out := rep.pack(r.packed[:cap(r.packed)])
 	if out == nil {
 		r.stats.errors.Add(1)
@@ -40,50 +68,83 @@ func (r *responder) respond(packet []byte, p path) []byte {
 	}
 	r.packed = out
 	r.stats.count(&req, rep)
+	r.stats.latency.observe(time.Since(p.now))
 	return out
 }
 
 // answer fills in the reply.
-func (r *responder) answer(req *request, rep *reply) {
+func (r *responder) answer(req *request, rep *reply, p path) {
 	switch {
-	case req.opcode == dns.OpcodeNotify, req.opcode == dns.OpcodeUpdate:
-		rep.rcode = dns.RcodeRefused // known, and not for this zone: members make it, and nobody else
-		rep.explain(dns.ExtendedErrorCodeProhibited, "")
+	case req.edns.present && req.edns.version > 0:
+		rep.rcode = dns.RcodeBadVers // RFC 6891 section 6.1.3; what else the message says may have another meaning
 		return
-	case req.opcode != dns.OpcodeQuery:
-		rep.rcode = dns.RcodeNotImplemented
+	case req.broken:
+		rep.fail(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "the message does not parse")
 		return
-	case req.broken, req.questions != 1: // RFC 9619
-		rep.rcode = dns.RcodeFormatError
+	case req.edns.wrong != "":
+		rep.fail(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "option "+req.edns.wrong+" of a wrong length")
 		return
-	case req.opt != nil && req.opt.Version() > 0:
-		rep.rcode = dns.RcodeBadVers // RFC 6891 section 6.1.3
+	}
+	if !r.checkCookie(req, rep, p) {
+		return
+	}
+	r.addOptions(req, rep, p)
+	switch req.opcode {
+	case dns.OpcodeQuery:
+		r.query(req, rep)
+	case dns.OpcodeNotify, dns.OpcodeUpdate:
+		r.foreign(req, rep)
+	default:
+		// Also for DSO, as RFC 8490 section 5.1.1 has it.
+		rep.fail(dns.RcodeNotImplemented, dns.ExtendedErrorCodeNotSupported, "")
+	}
+}
+
+// foreign refuses messages by which others would change the zone: members make it, and nobody else.
+func (r *responder) foreign(req *request, rep *reply) {
+	if req.questions != 1 || req.question.Qtype != dns.TypeSOA && req.opcode == dns.OpcodeUpdate {
+		rep.fail(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "it must name one zone") // RFC 2136 section 3.1.1
+		return
+	}
+	z := r.source()
+	if z != nil && (req.question.Qclass != dns.ClassINET || z.Lookup(req.wireName, zone.TypeSOA).Outcome != zone.Success) {
+		rep.fail(dns.RcodeNotAuth, dns.ExtendedErrorCodeNotAuthoritative, "")
+		return
+	}
+	rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeProhibited, "the zone is made from the members of the cluster alone")
+}
+
+// query answers a question.
+func (r *responder) query(req *request, rep *reply) {
+	if req.questions != 1 { // RFC 9619
+		rep.fail(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "a query has one question")
 		return
 	}
 	switch req.question.Qclass {
 	case dns.ClassINET, dns.ClassANY:
+	case dns.ClassCHAOS:
+		r.chaos(req, rep)
+		return
 	default:
-		rep.rcode = dns.RcodeRefused
-		rep.explain(dns.ExtendedErrorCodeNotAuthoritative, "")
+		rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, "of class IN only")
 		return
 	}
 	switch t := req.question.Qtype; {
 	case t == dns.TypeAXFR, t == dns.TypeIXFR:
-		rep.rcode = dns.RcodeRefused
-		rep.explain(dns.ExtendedErrorCodeProhibited, "")
+		rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeProhibited, "")
 		return
 	case t == dns.TypeMAILA, t == dns.TypeMAILB:
-		rep.rcode = dns.RcodeNotImplemented
+		rep.fail(dns.RcodeNotImplemented, dns.ExtendedErrorCodeNotSupported, "") // RFC 1035 section 3.2.3; obsolete since
 		return
-	case t == dns.TypeOPT, t == dns.TypeTSIG, t == dns.TypeTKEY, t == dns.TypeNone:
-		rep.rcode = dns.RcodeFormatError // not types to ask for
+	case t == dns.TypeNone, t == dns.TypeOPT, t == dns.TypeNXNAME, t == dns.TypeTSIG, t == dns.TypeTKEY:
+		// Not types to ask for: RFC 6895 section 3.1, RFC 9824 section 3.2.
+		rep.fail(dns.RcodeFormatError, dns.ExtendedErrorCodeInvalidQueryType, "")
 		return
 	}
 	z := r.source()
 	if z == nil {
 		// Not NXDOMAIN: what we have not heard of yet may well exist.
-		rep.rcode = dns.RcodeServerFailure
-		rep.explain(dns.ExtendedErrorCodeNotReady, "this agent has not joined its cluster yet")
+		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, "this agent has not joined its cluster yet")
 		return
 	}
 	r.fromZone(z, req, rep)
@@ -92,8 +153,7 @@ func (r *responder) answer(req *request, rep *reply) {
 func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 	result := lookup(z, req.wireName, req.question.Qtype)
 	if result.Outcome == zone.Refused {
-		rep.rcode = dns.RcodeRefused
-		rep.explain(dns.ExtendedErrorCodeNotAuthoritative, "")
+		rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, "")
 		return
 	}
 	// An answer for all classes cannot speak for all of them (RFC 1035 section 6.2).
@@ -129,4 +189,41 @@ func lookup(z *zone.Zone, name []byte, qtype uint16) zone.Result {
 		}
 	}
 	return result
+}
+
+// limit applies the limit of replies. It returns false if there is to be none.
+func (r *responder) limit(rep *reply, p path) bool {
+	if p.tcp || rep.known {
+		return true // the address is the client's own
+	}
+	switch r.policy.limiter.Decide(p.client, rep.kind(), p.now.Sub(r.policy.origin)) {
+	case rrl.Send:
+		return true
+	case rrl.Drop:
+		r.stats.dropped.Add(1)
+		return false
+	}
+	r.stats.slipped.Add(1)
+	switch {
+	case r.policy.cookies != nil && rep.req.edns.cookie != nil && rep.rcode != dns.RcodeFormatError:
+		// A client that knows cookies need not change to TCP.
+		rep.rcode = dns.RcodeBadCookie
+	case rep.records():
+		rep.rcode, rep.truncated = dns.RcodeSuccess, true
+	}
+	rep.empty()
+	return true
+}
+
+// kind is what the limit counts the reply as.
+func (rep *reply) kind() rrl.Kind {
+	switch {
+	case rep.rcode == dns.RcodeNameError:
+		return rrl.NXDomain
+	case rep.rcode != dns.RcodeSuccess:
+		return rrl.Error
+	case len(rep.answer) == 0 && !rep.truncated:
+		return rrl.NoData
+	}
+	return rrl.Answer
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -201,6 +202,8 @@ func TestOddMessages(t *testing.T) {
 			m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_LOCAL{Code: 65001, Data: []byte{1}}}
 		}), ede: none, aa: true},
 		{name: "class CHAOS", packet: question(func(m *dns.Msg) { edns(m); m.Question[0].Qclass = dns.ClassCHAOS }),
+			rcode: dns.RcodeRefused, ede: int(dns.ExtendedErrorCodeProhibited)},
+		{name: "class HESIOD", packet: question(func(m *dns.Msg) { edns(m); m.Question[0].Qclass = dns.ClassHESIOD }),
 			rcode: dns.RcodeRefused, ede: int(dns.ExtendedErrorCodeNotAuthoritative)},
 		{name: "class ANY", packet: question(func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassANY }), ede: none},
 		{name: "class NONE", packet: question(func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassNONE }), rcode: dns.RcodeRefused, ede: none},
@@ -209,9 +212,25 @@ func TestOddMessages(t *testing.T) {
 		{name: "IXFR", packet: question(func(m *dns.Msg) { m.SetIxfr("gossip.", 1, "a.", "b.") }), rcode: dns.RcodeRefused, ede: none},
 		{name: "MAILB", packet: question(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeMAILB }), rcode: dns.RcodeNotImplemented, ede: none},
 		{name: "question for OPT", packet: question(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeOPT }), rcode: dns.RcodeFormatError, ede: none},
-		{name: "opcode NOTIFY", packet: question(func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify }), rcode: dns.RcodeRefused, ede: none},
-		{name: "opcode UPDATE", packet: question(func(m *dns.Msg) { edns(m); m.Opcode = dns.OpcodeUpdate }),
+		{name: "NXNAME", packet: question(func(m *dns.Msg) { edns(m); m.Question[0].Qtype = dns.TypeNXNAME }),
+			rcode: dns.RcodeFormatError, ede: int(dns.ExtendedErrorCodeInvalidQueryType)},
+		{name: "type 0", packet: question(func(m *dns.Msg) { m.Question[0].Qtype = 0 }), rcode: dns.RcodeFormatError, ede: none},
+		{name: "NOTIFY", packet: question(func(m *dns.Msg) { m.SetNotify("GOSSIP."); m.Id = 4711; edns(m) }),
 			rcode: dns.RcodeRefused, ede: int(dns.ExtendedErrorCodeProhibited)},
+		{name: "NOTIFY of another zone", packet: question(func(m *dns.Msg) { m.SetNotify("example.com."); m.Id = 4711 }), rcode: dns.RcodeNotAuth, ede: none},
+		{name: "UPDATE", packet: question(func(m *dns.Msg) { m.SetUpdate("gossip."); m.Id = 4711; edns(m) }),
+			rcode: dns.RcodeRefused, ede: int(dns.ExtendedErrorCodeProhibited)},
+		{name: "UPDATE before we know the zone", r: notReady, packet: question(func(m *dns.Msg) { m.SetUpdate("gossip."); m.Id = 4711 }),
+			rcode: dns.RcodeRefused, ede: none},
+		{name: "UPDATE of another zone", packet: question(func(m *dns.Msg) { m.SetUpdate("com."); m.Id = 4711; edns(m) }),
+			rcode: dns.RcodeNotAuth, ede: int(dns.ExtendedErrorCodeNotAuthoritative)},
+		{name: "UPDATE of a name that is no zone", packet: question(func(m *dns.Msg) { m.SetUpdate("node.gossip."); m.Id = 4711 }), rcode: dns.RcodeNotAuth, ede: none},
+		{name: "UPDATE of a zone of another class", packet: question(func(m *dns.Msg) { m.SetUpdate("gossip."); m.Id = 4711; m.Question[0].Qclass = 3 }),
+			rcode: dns.RcodeNotAuth, ede: none},
+		{name: "UPDATE that names no zone", packet: question(func(m *dns.Msg) { edns(m); m.Opcode = dns.OpcodeUpdate }),
+			rcode: dns.RcodeFormatError, ede: int(dns.ExtendedErrorCodeOther)},
+		{name: "opcode DSO", packet: question(func(m *dns.Msg) { edns(m); m.Opcode = dns.OpcodeStateful; m.Question = nil }),
+			rcode: dns.RcodeNotImplemented, ede: int(dns.ExtendedErrorCodeNotSupported)},
 		{name: "opcode STATUS", packet: question(func(m *dns.Msg) { m.Opcode = dns.OpcodeStatus }), rcode: dns.RcodeNotImplemented, ede: none},
 		{name: "opcode 15", packet: question(func(m *dns.Msg) { m.Opcode = 15 }), rcode: dns.RcodeNotImplemented, ede: none},
 		{name: "no question", packet: question(func(m *dns.Msg) { m.Question = nil }), rcode: dns.RcodeFormatError, ede: none},
@@ -220,15 +239,23 @@ func TestOddMessages(t *testing.T) {
 		{name: "an answer in a query", packet: question(func(m *dns.Msg) {
 			m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeA, Class: dns.ClassINET}, A: []byte{1, 2, 3, 4}}}
 		}), rcode: dns.RcodeFormatError, ede: none},
-		{name: "two OPT", packet: question(func(m *dns.Msg) { edns(m); m.Extra = append(m.Extra, m.Extra[0]) }), rcode: dns.RcodeFormatError, ede: none},
+		{name: "two OPT", packet: question(func(m *dns.Msg) { edns(m); m.Extra = append(m.Extra, m.Extra[0]) }), rcode: dns.RcodeFormatError, ede: int(dns.ExtendedErrorCodeOther)},
 		{name: "OPT not at the root", packet: question(func(m *dns.Msg) { edns(m); m.Extra[0].Header().Name = "x." }),
 			rcode: dns.RcodeFormatError, ede: none},
-		{name: "trailing octets", packet: raw(func(b []byte) []byte { return append(b, 0) }), rcode: dns.RcodeFormatError, ede: none},
+		{name: "trailing octets", packet: raw(func(b []byte) []byte { return append(b, 0) }), rcode: dns.RcodeFormatError, ede: int(dns.ExtendedErrorCodeOther)},
 		{name: "cut in the question", packet: raw(func(b []byte) []byte { return b[:20] }), rcode: dns.RcodeFormatError, ede: none},
+		{name: "a record of an unknown type, whatever it holds", packet: raw(func(b []byte) []byte {
+			b[11] = 2
+			return append(b, 0xc0, 12, 0xff, 0x01, 0, 1, 0, 0, 0, 0, 0, 3, 1, 2, 3)
+		}), ede: none, aa: true},
+		{name: "a record cut in its data", packet: raw(func(b []byte) []byte {
+			b[11] = 2
+			return append(b, 0xc0, 12, 0xff, 0x01, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3)
+		}), rcode: dns.RcodeFormatError, ede: int(dns.ExtendedErrorCodeOther)},
 		{name: "cut in OPT", packet: raw(func(b []byte) []byte { return b[:len(b)-2] }), rcode: dns.RcodeFormatError, ede: none},
 		{name: "compressed question", packet: raw(func(b []byte) []byte { b[12] = 0xc0; return b }), rcode: dns.RcodeFormatError, ede: none},
 		{name: "reserved label type", packet: raw(func(b []byte) []byte { b[12] = 0x80; return b }), rcode: dns.RcodeFormatError, ede: none},
-		{name: "records that are not there", packet: raw(func(b []byte) []byte { b[10], b[11] = 0xff, 0xff; return b }), rcode: dns.RcodeFormatError, ede: none},
+		{name: "records that are not there", packet: raw(func(b []byte) []byte { b[10], b[11] = 0xff, 0xff; return b }), rcode: dns.RcodeFormatError, ede: int(dns.ExtendedErrorCodeOther)},
 		{name: "a response", packet: question(func(m *dns.Msg) { m.Response = true }), rcode: silence},
 		{name: "shorter than a header", packet: make([]byte, 11), rcode: silence},
 		{name: "nothing", packet: nil, rcode: silence},
@@ -434,9 +461,17 @@ func FuzzRespond(f *testing.F) {
 	})
 	seed(func(m *dns.Msg) { m.Question[0].Name = `a\.b\000\255.node.gossip.` })
 	seed(func(m *dns.Msg) { m.SetUpdate("gossip.") })
+	seed(func(m *dns.Msg) {
+		m.SetEdns0(512, false).IsEdns0().Option = []dns.EDNS0{local(dns.EDNS0COOKIE, 1, 2, 3, 4, 5, 6, 7, 8), local(dns.EDNS0NSID),
+			local(dns.EDNS0PADDING, 0), local(dns.EDNS0TCPKEEPALIVE)}
+	})
+	seed(func(m *dns.Msg) {
+		m.Question[0] = dns.Question{Name: "version.bind.", Qtype: dns.TypeTXT, Qclass: dns.ClassCHAOS}
+	})
 	r := newResponder(testZone(f, 60), OrderRandom)
+	r.policy = policy{cookies: cookie.NewJar(cookie.Random()), nsid: strings.Repeat("n", MaxIdentifier), version: "1"}
 	f.Fuzz(func(t *testing.T, packet []byte, tcp bool) {
-		p := path{tcp: tcp, udpLimit: DefaultUDPSize}
+		p := path{tcp: tcp, tls: tcp, udpLimit: DefaultUDPSize}
 		out := r.respond(packet, p)
 		if out == nil {
 			if len(packet) >= headerSize && packet[2]&0x80 == 0 {

@@ -1,113 +1,111 @@
 package dnsserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/seed-645ce708/gossip/dnsserver/zone"
+	"github.com/seed-645ce708/gossip/dnsserver/internal/certfile"
+	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
+	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 )
 
-// Defaults of Config.
-const (
-	DefaultUDPSize     = 1232
-	DefaultMaxTCP      = 256
-	DefaultIdleTimeout = 10 * time.Second
-	DefaultReadTimeout = 2 * time.Second
-)
-
-// Config describes a Server.
-type Config struct {
-	// Addr is where to listen, on UDP and TCP alike: host:port. Port 0 lets the kernel choose one that is free
-	// on both.
-	Addr string
-	// Source returns the zone to answer from, or nil if there is none to be trusted yet, which clients get to
-	// hear as SERVFAIL. It is called once per query, by several goroutines, and must not block.
-	Source func() *zone.Zone
-	// Order is how records are ordered.
-	Order Order
-	// UDPSize is the longest reply over UDP in octets, 512 to 65535, for clients that take as much; 0 means
-	// DefaultUDPSize. Clients on the loopback interface get what they ask for, since nothing between them and
-	// us could break a long packet.
-	UDPSize int
-	// MaxTCP is how many TCP connections may be open; more are closed at once. 0 means DefaultMaxTCP.
-	MaxTCP int
-	// IdleTimeout is how long a TCP connection may be silent between queries, ReadTimeout how long one message
-	// may take to arrive or to be taken. 0 means the default.
-	IdleTimeout, ReadTimeout time.Duration
-	// PacketConn and Listener are served instead of Addr if both are set. The server closes them.
-	PacketConn net.PacketConn
-	Listener   net.Listener
-}
-
-// Server answers DNS queries over UDP and TCP. Use New, then Start, then Close.
+// Server answers DNS queries over UDP, TCP and TLS. Use New, then Start, then Close.
 type Server struct {
-	cfg   Config
-	stats counters
+	cfg    Config
+	policy policy
+	cert   *certfile.Pair // nil without TLS
+	tally  tally
+	conns  *conns
 
 	mu       sync.Mutex
 	started  bool
 	closed   bool
 	udp      net.PacketConn
 	listener net.Listener
-	conns    map[net.Conn]struct{}
+	tls      net.Listener // nil without TLS
 
 	done chan struct{} // closed by Close
 	wg   sync.WaitGroup
 }
 
-// New checks the configuration and returns a server that does not listen yet.
+// New checks the configuration, reads the files that it names, and returns a server that does not listen yet.
 func New(cfg Config) (*Server, error) {
-	if cfg.Source == nil {
-		return nil, errors.New("dns server: no source of zones")
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
-	if (cfg.PacketConn == nil) != (cfg.Listener == nil) {
-		return nil, errors.New("dns server: PacketConn and Listener go together")
+	s := &Server{cfg: cfg, conns: newConns(cfg.MaxTCP, cfg.MaxTCPPerClient), done: make(chan struct{})}
+	s.policy = policy{requireCookie: cfg.Cookies == CookiesRequire, origin: time.Now(), nsid: cfg.NSID, version: cfg.Version}
+	if cfg.RateLimit > 0 {
+		s.policy.limiter = rrl.New(rrl.Config{Rate: cfg.RateLimit, Slip: cfg.RateSlip, Exempt: cfg.RateExempt})
 	}
-	if cfg.PacketConn == nil {
-		if _, _, err := splitAddr(cfg.Addr); err != nil {
+	if cfg.Cookies != CookiesOff {
+		s.policy.cookies = cookie.NewJar(cookie.Random())
+		if err := s.readSecrets(); err != nil {
 			return nil, err
 		}
 	}
-	if cfg.UDPSize == 0 {
-		cfg.UDPSize = DefaultUDPSize
+	if cfg.tls() {
+		var err error
+		if s.cert, err = certfile.Load(cfg.TLSCert, cfg.TLSKey, cfg.Report); err != nil {
+			return nil, fmt.Errorf("dns over TLS: %w", err)
+		}
 	}
-	if cfg.UDPSize < minUDP || cfg.UDPSize > maxMessage {
-		return nil, fmt.Errorf("dns server: udp size %d is not between %d and %d octets", cfg.UDPSize, minUDP, maxMessage)
-	}
-	if cfg.MaxTCP < 0 || cfg.IdleTimeout < 0 || cfg.ReadTimeout < 0 {
-		return nil, errors.New("dns server: limits must not be negative")
-	}
-	if cfg.MaxTCP == 0 {
-		cfg.MaxTCP = DefaultMaxTCP
-	}
-	if cfg.IdleTimeout == 0 {
-		cfg.IdleTimeout = DefaultIdleTimeout
-	}
-	if cfg.ReadTimeout == 0 {
-		cfg.ReadTimeout = DefaultReadTimeout
-	}
-	return &Server{cfg: cfg, conns: make(map[net.Conn]struct{}), done: make(chan struct{})}, nil
+	return s, nil
 }
 
-func splitAddr(addr string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(addr)
+// readSecrets takes the secrets of cookies from the file, if there is one.
+func (s *Server) readSecrets() error {
+	if s.cfg.CookieFile == "" || s.policy.cookies == nil {
+		return nil
+	}
+	text, err := os.ReadFile(s.cfg.CookieFile)
 	if err != nil {
-		return "", 0, fmt.Errorf("dns address %q is not host:port: %w", addr, err)
+		return fmt.Errorf("secrets of dns cookies: %w", err)
 	}
-	port, err = strconv.Atoi(text)
-	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("dns address %q: port %q is not a number from 0 to 65535", addr, text)
+	secrets, err := cookie.ParseSecrets(string(text))
+	if err != nil {
+		return fmt.Errorf("secrets of dns cookies: %s: %w", s.cfg.CookieFile, err)
 	}
-	return host, port, nil
+	s.policy.cookies.Set(secrets)
+	return nil
 }
 
-// Start listens and begins to answer. If the address is taken, on either protocol, errors.Is finds
+// Reload reads the files of the configuration again. Of those that cannot be used, what was read before stays in use.
+func (s *Server) Reload() error {
+	err := s.readSecrets()
+	if s.cert != nil {
+		err = errors.Join(err, s.cert.Reload())
+	}
+	return err
+}
+
+// secretLife is how long a random secret makes cookies. The one before it is accepted for as long again, which is
+// longer than any cookie is good.
+const secretLife = 24 * time.Hour
+
+// rollSecrets puts a new secret in place each day.
+func (s *Server) rollSecrets() {
+	tick := time.NewTicker(secretLife)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-tick.C:
+			s.policy.cookies.Roll(cookie.Random())
+		}
+	}
+}
+
+// Start listens and begins to answer. If the address is taken, on any protocol, errors.Is finds
 // syscall.EADDRINUSE in the error and nothing is left listening.
 func (s *Server) Start() error {
 	s.mu.Lock()
@@ -115,10 +113,18 @@ func (s *Server) Start() error {
 	if s.started || s.closed {
 		return errors.New("dns server: started before, or closed")
 	}
-	s.udp, s.listener = s.cfg.PacketConn, s.cfg.Listener
+	s.udp, s.listener, s.tls = s.cfg.PacketConn, s.cfg.Listener, s.cfg.TLSListener
 	if s.udp == nil {
 		var err error
 		if s.udp, s.listener, err = listen(s.cfg.Addr); err != nil {
+			return err
+		}
+	}
+	if s.tls == nil && s.cfg.TLSAddr != "" {
+		var err error
+		if s.tls, err = net.Listen("tcp", s.cfg.TLSAddr); err != nil {
+			err = errors.Join(fmt.Errorf("dns over TLS: listen: %w", err), s.udp.Close(), s.listener.Close())
+			s.udp, s.listener = nil, nil
 			return err
 		}
 	}
@@ -127,7 +133,14 @@ func (s *Server) Start() error {
 	for range min(runtime.GOMAXPROCS(0), maxReaders) {
 		s.wg.Go(func() { s.serveUDP(udp) })
 	}
-	s.wg.Go(s.serveTCP)
+	s.wg.Go(func() { s.serveTCP(s.listener, nil) })
+	if s.tls != nil {
+		config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.Certificate, NextProtos: []string{"dot"}}
+		s.wg.Go(func() { s.serveTCP(s.tls, config) })
+	}
+	if s.policy.cookies != nil && s.cfg.CookieFile == "" {
+		s.wg.Go(s.rollSecrets)
+	}
 	return nil
 }
 
@@ -160,10 +173,21 @@ func listen(addr string) (net.PacketConn, net.Listener, error) {
 func (s *Server) Addr() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listener == nil {
+	return addrText(s.listener)
+}
+
+// TLSAddr returns the address that the server listens on for TLS, or "" if it does not.
+func (s *Server) TLSAddr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return addrText(s.tls)
+}
+
+func addrText(l net.Listener) string {
+	if l == nil {
 		return ""
 	}
-	return s.listener.Addr().String()
+	return l.Addr().String()
 }
 
 // Close stops listening, ends all connections, and returns once every goroutine of the server has ended. It may be
@@ -175,17 +199,19 @@ func (s *Server) Close() error {
 		s.closed = true
 		close(s.done)
 		// Injected sockets are ours even if Start never took them up.
-		udp, listener := s.udp, s.listener
+		udp, listeners := s.udp, []net.Listener{s.listener, s.tls}
 		if !s.started {
-			udp, listener = s.cfg.PacketConn, s.cfg.Listener
+			udp, listeners = s.cfg.PacketConn, []net.Listener{s.cfg.Listener, s.cfg.TLSListener}
 		}
 		if udp != nil {
 			errs = append(errs, udp.Close())
 		}
-		if listener != nil {
-			errs = append(errs, listener.Close())
+		for _, l := range listeners {
+			if l != nil {
+				errs = append(errs, l.Close())
+			}
 		}
-		for c := range s.conns {
+		for _, c := range s.conns.close() {
 			errs = append(errs, c.Close())
 		}
 	}
@@ -195,10 +221,15 @@ func (s *Server) Close() error {
 }
 
 // Stats returns what the server has done so far.
-func (s *Server) Stats() Stats { return s.stats.read() }
+func (s *Server) Stats() Stats {
+	stats := s.tally.read()
+	stats.Connections = s.conns.len()
+	return stats
+}
 
-func (s *Server) responder() *responder {
-	return &responder{source: s.cfg.Source, order: s.cfg.Order, stats: &s.stats}
+// responder returns one that counts with stats.
+func (s *Server) responder(stats *counters) *responder {
+	return &responder{source: s.cfg.Source, order: s.cfg.Order, policy: s.policy, stats: stats}
 }
 
 // errorPause keeps a socket that only fails from eating a core.

@@ -198,9 +198,7 @@ func TestTCPLimits(t *testing.T) {
 				}
 				for open := true; open; time.Sleep(time.Millisecond) {
 					synctest.Wait()
-					s.mu.Lock()
-					open = len(s.conns) > 0
-					s.mu.Unlock()
+					open = s.conns.len() > 0
 				}
 				if got := time.Since(start); got < tt.after || got > tt.after+10*time.Millisecond {
 					t.Errorf("cut off after %v, want %v", got, tt.after)
@@ -210,27 +208,88 @@ func TestTCPLimits(t *testing.T) {
 	}
 }
 
+// A connection too many takes the place of the one that has been idle for longest; if none is idle, it is refused.
 func TestTCPConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, _, tcp := startInMemory(t, Config{MaxTCP: 2})
-		first, second, third := tcp.dial(), tcp.dial(), tcp.dial()
-		if _, err := third.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("third connection: %v, want EOF", err)
+		defer func() { _ = s.Close() }()
+		q := framed(query(t, "web1.node.gossip.", dns.TypeA))
+		closed := func(conn net.Conn) bool {
+			_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // in memory it never fails
+			_, err := conn.Read(make([]byte, 1))
+			return errors.Is(err, io.EOF)
 		}
-		_ = first.Close() // makes room
-		synctest.Wait()
-		fourth := tcp.dial()
-		for _, conn := range []net.Conn{second, fourth} {
-			if _, err := conn.Write(framed(query(t, "web1.node.gossip.", dns.TypeA))); err != nil {
+		write := func(conn net.Conn, b []byte) {
+			if _, err := conn.Write(b); err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait()
+		}
+		first := tcp.dial()
+		time.Sleep(time.Second)
+		second := tcp.dial()
+		time.Sleep(time.Second)
+		write(first, q)
+		readFrame(t, first) // second is idle for longer now
+		third := tcp.dial()
+		if !closed(second) || closed(first) || closed(third) {
+			t.Error("it was not the one idle for longest that made room")
+		}
+		write(first, q[:5])
+		write(third, q[:5])
+		fourth := tcp.dial()
+		if !closed(fourth) || closed(first) || closed(third) {
+			t.Error("a connection with a query under way made room")
+		}
+		if got := s.Stats(); got.TCPRefused != 1 || got.TCPEvicted != 1 || got.Connections != 2 {
+			t.Errorf("stats %+v", got)
+		}
+		for _, conn := range []net.Conn{first, third} {
+			write(conn, q[5:])
+			_ = conn.SetReadDeadline(time.Time{})
 			readFrame(t, conn)
 		}
-		if got := s.Stats().TCPRefused; got != 1 {
-			t.Errorf("refused %d, want 1", got)
+	})
+}
+
+// addressed is a connection with somebody.
+type addressed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c addressed) RemoteAddr() net.Addr { return c.addr }
+
+// TestTCPPerClient: one client, which is a /64 of IPv6, gets its share of the connections and no more.
+func TestTCPPerClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _, tcp := startInMemory(t, Config{MaxTCPPerClient: 2})
+		defer func() { _ = s.Close() }()
+		var open []net.Conn
+		dial := func(addr string) {
+			client, server := net.Pipe()
+			tcp.conns <- addressed{server, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(addr), 1))}
+			synctest.Wait()
+			open = append(open, client)
 		}
-		_ = s.Close()
+		for _, tt := range []struct {
+			addr string
+			open int
+		}{
+			{"192.0.2.1", 1}, {"::ffff:192.0.2.1", 2}, {"192.0.2.1", 2}, {"192.0.2.2", 3},
+			{"2001:db8::1", 4}, {"2001:db8::ffff:0:0:1", 5}, {"2001:db8::2", 5}, {"2001:db8:0:1::1", 6}, {"fe80::1%eth0", 7}, {"fe80::2%eth1", 8}, {"fe80::3", 8},
+		} {
+			if dial(tt.addr); s.Stats().Connections != tt.open {
+				t.Errorf("after one more from %s: %d open, want %d", tt.addr, s.Stats().Connections, tt.open)
+			}
+		}
+		_ = open[0].Close()
+		synctest.Wait()
+		if dial("192.0.2.1"); s.Stats().Connections != 8 {
+			t.Errorf("a closed connection made no room")
+		}
 	})
 }
 

@@ -2,96 +2,180 @@ package dnsserver
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 )
 
-func (s *Server) serveTCP() {
+// serveTCP accepts connections until the listener is closed; with TLS if config is set.
+func (s *Server) serveTCP(listener net.Listener, config *tls.Config) {
+	stats := s.tally.counters()
 	for {
-		conn, err := s.listener.Accept()
+		conn, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			s.stats.errors.Add(1)
+			stats.errors.Add(1)
 			if !s.pause() {
 				return
 			}
 			continue
 		}
-		if !s.admit(conn) {
-			_ = conn.Close() // too many already, or we are closing; nothing was said on it yet
-		}
+		s.admit(conn, config, stats)
 	}
 }
 
 // admit starts to serve a connection, unless there are as many as may be.
-func (s *Server) admit(conn net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
+func (s *Server) admit(conn net.Conn, config *tls.Config, stats *counters) {
+	client := addrOf(conn)
+	session, evicted := s.conns.add(conn, client, time.Now())
+	if evicted != nil {
+		stats.tcpEvicted.Add(1)
+		_ = evicted.Close() // nothing was under way on it
 	}
-	if len(s.conns) >= s.cfg.MaxTCP {
-		s.stats.tcpRefused.Add(1)
-		return false
+	if session == nil {
+		stats.tcpRefused.Add(1)
+		_ = conn.Close() // too many already, or we are closing; nothing was said on it yet
+		return
 	}
-	s.conns[conn] = struct{}{}
 	s.wg.Go(func() {
-		s.serveConn(conn)
+		s.serveConn(&stream{server: s, session: session, conn: conn, client: client, tls: config != nil, stats: stats}, config)
 		_ = conn.Close() // whatever it says, we are done with it
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.conns, conn)
+		s.conns.remove(session)
 	})
-	return true
 }
 
-// serveConn answers the queries of one connection in the order in which they come, until the client ends it, falls
-// silent or breaks the framing (RFC 7766). Queries may be pipelined: as answers come from memory, none waits for
-// another.
-func (s *Server) serveConn(conn net.Conn) {
-	r := s.responder()
-	in := bufio.NewReader(conn)
-	var packet, out []byte
+// addrOf returns whom a connection is with; the zero address if it is not one of TCP.
+func addrOf(conn net.Conn) netip.Addr {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// stream is one connection as messages.
+type stream struct {
+	server  *Server
+	session *session
+	conn    net.Conn
+	client  netip.Addr
+	tls     bool
+	stats   *counters
+	in      *bufio.Reader
+	out     []byte // replies that have not been sent
+}
+
+func (s *Server) serveConn(c *stream, config *tls.Config) {
+	if config != nil {
+		conn := tls.Server(c.conn, config)
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ReadTimeout)
+		defer cancel()
+		if err := conn.HandshakeContext(ctx); err != nil {
+			c.stats.tlsFailed.Add(1)
+			return
+		}
+		c.conn = conn
+	}
+	c.in = bufio.NewReader(c.conn)
+	c.serve()
+}
+
+// maxUnsent is how many octets of replies to pipelined queries are gathered before they are sent.
+const maxUnsent = 16 << 10
+
+// serve answers the queries of one connection in the order in which they come, until the client ends it, falls silent
+// or breaks the framing (RFC 7766). Queries may be pipelined: as answers come from memory, none waits for another.
+// Replies to queries that came together leave together.
+func (c *stream) serve() {
+	r := c.server.responder(c.stats)
+	p := path{tcp: true, tls: c.tls, client: c.client, idle: c.server.cfg.IdleTimeout}
+	received := &c.stats.tcp
+	if c.tls {
+		received = &c.stats.tls
+	}
+	var packet []byte
 	for {
-		var prefix [2]byte
-		if !s.readFull(conn, in, prefix[:1], s.cfg.IdleTimeout) || !s.readFull(conn, in, prefix[1:], s.cfg.ReadTimeout) {
+		var ok bool
+		if packet, ok = c.readMessage(packet); !ok {
 			return
 		}
-		size := int(binary.BigEndian.Uint16(prefix[:]))
-		if cap(packet) < size {
-			packet = make([]byte, size)
-		}
-		packet = packet[:size]
-		if !s.readFull(conn, in, packet, s.cfg.ReadTimeout) {
-			return
-		}
-		s.stats.tcp.Add(1)
-		reply := r.respond(packet, path{tcp: true})
+		received.Add(1)
+		p.now = time.Now()
+		reply := r.respond(packet, p)
 		if reply == nil {
-			return // no client of ours: it sent something that is not a query
+			_ = c.flush() // what came before it was well
+			return        // no client of ours: it sent something that is not a query
 		}
-		out = binary.BigEndian.AppendUint16(out[:0], uint16(len(reply)))
-		out = append(out, reply...) // in one write, so that it leaves in one segment
-		if conn.SetWriteDeadline(time.Now().Add(s.cfg.ReadTimeout)) != nil {
-			return
-		}
-		if _, err := conn.Write(out); err != nil {
-			s.stats.errors.Add(1)
+		c.out = binary.BigEndian.AppendUint16(c.out, uint16(len(reply)))
+		c.out = append(c.out, reply...)
+		if (len(c.out) > maxUnsent || !c.pending()) && !c.flush() {
 			return
 		}
 	}
+}
+
+// pending reports whether a whole message has arrived already.
+func (c *stream) pending() bool {
+	if c.in.Buffered() < prefixSize {
+		return false
+	}
+	prefix, err := c.in.Peek(prefixSize)
+	return err == nil && c.in.Buffered() >= prefixSize+int(binary.BigEndian.Uint16(prefix))
+}
+
+// prefixSize is the length of the length before each message.
+const prefixSize = 2
+
+// flush sends what is unsent.
+func (c *stream) flush() bool {
+	if len(c.out) == 0 {
+		return true
+	}
+	if c.conn.SetWriteDeadline(time.Now().Add(c.server.cfg.ReadTimeout)) != nil {
+		return false
+	}
+	_, err := c.conn.Write(c.out) // in one, so that it leaves in as few segments as can be
+	if err != nil {
+		c.stats.errors.Add(1)
+	}
+	c.out = c.out[:0]
+	if cap(c.out) > 2*maxUnsent {
+		c.out = nil
+	}
+	return err == nil
+}
+
+// readMessage returns the next message, in b if that is long enough.
+func (c *stream) readMessage(b []byte) (_ []byte, ok bool) {
+	var prefix [prefixSize]byte
+	if c.in.Buffered() == 0 {
+		c.server.conns.mark(c.session, time.Now())
+		ok = c.readFull(prefix[:1], c.server.cfg.IdleTimeout)
+		c.server.conns.mark(c.session, time.Time{})
+	} else {
+		ok = c.readFull(prefix[:1], c.server.cfg.ReadTimeout)
+	}
+	if !ok || !c.readFull(prefix[1:], c.server.cfg.ReadTimeout) {
+		return nil, false
+	}
+	size := int(binary.BigEndian.Uint16(prefix[:]))
+	if cap(b) < size {
+		b = make([]byte, size)
+	}
+	return b[:size], c.readFull(b[:size], c.server.cfg.ReadTimeout)
 }
 
 // readFull fills b within the time limit. What is in the buffer already costs no system call.
-func (s *Server) readFull(conn net.Conn, in *bufio.Reader, b []byte, limit time.Duration) bool {
-	if in.Buffered() < len(b) && conn.SetReadDeadline(time.Now().Add(limit)) != nil {
+func (c *stream) readFull(b []byte, limit time.Duration) bool {
+	if c.in.Buffered() < len(b) && c.conn.SetReadDeadline(time.Now().Add(limit)) != nil {
 		return false
 	}
-	_, err := io.ReadFull(in, b)
+	_, err := io.ReadFull(c.in, b)
 	return err == nil
 }

@@ -19,7 +19,8 @@ const maxQuery = 4096
 const maxFailures = 16
 
 func (s *Server) serveUDP(conn packetIO) {
-	r := s.responder()
+	stats := s.tally.counters()
+	r := s.responder(stats)
 	packet := make([]byte, maxQuery)
 	var from peer
 	for failures := 0; ; {
@@ -30,24 +31,24 @@ func (s *Server) serveUDP(conn packetIO) {
 		if err != nil {
 			// A packet that is too long, or a client that is gone, is an error on some systems: one such must
 			// not hold up the next packet.
-			s.stats.errors.Add(1)
+			stats.errors.Add(1)
 			if failures++; failures > maxFailures && !s.pause() {
 				return
 			}
 			continue
 		}
 		failures = 0
-		s.stats.udp.Add(1)
+		stats.udp.Add(1)
 		limit := s.cfg.UDPSize
 		if from.addr.Addr().Unmap().IsLoopback() {
 			limit = maxLoopback
 		}
-		reply := r.respond(packet[:n], path{udpLimit: limit})
+		reply := r.respond(packet[:n], path{client: from.addr.Addr().Unmap(), udpLimit: limit})
 		if reply == nil {
 			continue
 		}
 		if err := conn.write(reply, &from); err != nil {
-			s.stats.errors.Add(1) // it is the client's to ask again
+			stats.errors.Add(1) // it is the client's to ask again
 		}
 	}
 }

@@ -1,0 +1,29 @@
+package dnsserver
+
+import (
+	"github.com/miekg/dns"
+)
+
+// chaos answers what the server says about itself, in the class that other servers use for it (RFC 4892). What the
+// operator did not choose to tell is refused, so that nobody can pick targets by version.
+func (r *responder) chaos(req *request, rep *reply) {
+	var text string
+	switch dns.CanonicalName(req.question.Name) {
+	case "version.bind.", "version.server.":
+		text = r.policy.version
+	case "hostname.bind.", "id.server.":
+		text = r.policy.nsid
+	}
+	if text == "" {
+		rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeProhibited, "")
+		return
+	}
+	rep.authoritative = true
+	if t := req.question.Qtype; t != dns.TypeTXT && t != dns.TypeANY {
+		return
+	}
+	h := rep.header(dns.TypeTXT, 0)
+	h.Class = dns.ClassCHAOS
+	rep.answer = []dns.RR{&dns.TXT{Hdr: h, Txt: []string{escapeText(text)}}}
+	rep.size += pointerSize + rrHead + 1 + len(text)
+}
