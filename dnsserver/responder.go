@@ -40,6 +40,7 @@ type responder struct {
 	order  Order
 	policy policy
 	stats  *counters
+	quick  *quick // tried first; nil: none
 
 	packed  []byte  // the last reply
 	indexes []int32 // scratch for ordering
@@ -47,13 +48,27 @@ type responder struct {
 
 // respond returns the reply to a packet, or nil if there is to be none. The reply is valid until the next call.
 func (r *responder) respond(packet []byte, p path) []byte {
+	if p.now.IsZero() {
+		p.now = time.Now()
+	}
+	if r.quick != nil {
+		if r.packed == nil {
+			r.packed = make([]byte, quickSize)
+		}
+		if reply, ok := r.quick.respond(r.packed, packet, r.source(), p); ok {
+			r.stats.latency.observe(time.Since(p.now))
+			return reply
+		}
+	}
+	return r.general(packet, p)
+}
+
+// general is respond for whatever there is to be answered.
+func (r *responder) general(packet []byte, p path) []byte {
 	if len(packet) < headerSize || packet[2]&0x80 != 0 {
 		// Too short to say what it replies to; or a response, and to answer those could go on for ever.
 		r.stats.silent.Add(1)
 		return nil
-	}
-	if p.now.IsZero() {
-		p.now = time.Now()
 	}
 	req := parse(packet)
 	rep := newReply(&req, p)

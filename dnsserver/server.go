@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -28,7 +27,7 @@ type Server struct {
 	mu       sync.Mutex
 	started  bool
 	closed   bool
-	udp      net.PacketConn
+	udp      udpServer
 	listener net.Listener
 	tls      net.Listener // nil without TLS
 
@@ -113,8 +112,10 @@ func (s *Server) Start() error {
 	if s.started || s.closed {
 		return errors.New("dns server: started before, or closed")
 	}
-	s.udp, s.listener, s.tls = s.cfg.PacketConn, s.cfg.Listener, s.cfg.TLSListener
-	if s.udp == nil {
+	s.tls = s.cfg.TLSListener
+	if s.cfg.PacketConn != nil {
+		s.udp, s.listener = packetServer{s.cfg.PacketConn}, s.cfg.Listener
+	} else {
 		var err error
 		if s.udp, s.listener, err = listen(s.cfg.Addr); err != nil {
 			return err
@@ -129,10 +130,7 @@ func (s *Server) Start() error {
 		}
 	}
 	s.started = true
-	udp := newPacketIO(s.udp)
-	for range min(runtime.GOMAXPROCS(0), maxReaders) {
-		s.wg.Go(func() { s.serveUDP(udp) })
-	}
+	s.udp.start(s)
 	s.wg.Go(func() { s.serveTCP(s.listener, nil) })
 	if s.tls != nil {
 		config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.Certificate, NextProtos: []string{"dot"}}
@@ -147,7 +145,7 @@ func (s *Server) Start() error {
 // portTries bounds the search for a port that is free on both protocols.
 const portTries = 20
 
-func listen(addr string) (net.PacketConn, net.Listener, error) {
+func listen(addr string) (udpServer, net.Listener, error) {
 	host, port, err := splitAddr(addr)
 	if err != nil {
 		return nil, nil, err
@@ -158,7 +156,7 @@ func listen(addr string) (net.PacketConn, net.Listener, error) {
 			return nil, nil, fmt.Errorf("dns: listen: %w", err)
 		}
 		chosen := listener.Addr().(*net.TCPAddr).Port
-		udp, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(chosen)))
+		udp, err := listenUDP(net.JoinHostPort(host, strconv.Itoa(chosen)))
 		if err == nil {
 			return udp, listener, nil
 		}
@@ -201,7 +199,10 @@ func (s *Server) Close() error {
 		// Injected sockets are ours even if Start never took them up.
 		udp, listeners := s.udp, []net.Listener{s.listener, s.tls}
 		if !s.started {
-			udp, listeners = s.cfg.PacketConn, []net.Listener{s.cfg.Listener, s.cfg.TLSListener}
+			listeners = []net.Listener{s.cfg.Listener, s.cfg.TLSListener}
+			if s.cfg.PacketConn != nil {
+				udp = packetServer{s.cfg.PacketConn}
+			}
 		}
 		if udp != nil {
 			errs = append(errs, udp.Close())
@@ -229,7 +230,9 @@ func (s *Server) Stats() Stats {
 
 // responder returns one that counts with stats.
 func (s *Server) responder(stats *counters) *responder {
-	return &responder{source: s.cfg.Source, order: s.cfg.Order, policy: s.policy, stats: stats}
+	return &responder{
+		source: s.cfg.Source, order: s.cfg.Order, policy: s.policy, stats: stats, quick: newQuick(s.cfg.Order, &s.policy, stats),
+	}
 }
 
 // errorPause keeps a socket that only fails from eating a core.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -17,6 +18,24 @@ const maxQuery = 4096
 
 // maxFailures is how many reads may fail in a row before the next one waits.
 const maxFailures = 16
+
+// udpServer reads and answers the packets of an address.
+type udpServer interface {
+	// start begins to serve, in goroutines that the server waits for.
+	start(s *Server)
+	// Close makes them end.
+	Close() error
+}
+
+// packetServer serves any connection, by the means of package net.
+type packetServer struct{ net.PacketConn }
+
+func (p packetServer) start(s *Server) {
+	conn := newPacketIO(p.PacketConn)
+	for range min(runtime.GOMAXPROCS(0), maxReaders) {
+		s.wg.Go(func() { s.serveUDP(conn) })
+	}
+}
 
 func (s *Server) serveUDP(conn packetIO) {
 	stats := s.tally.counters()
@@ -111,7 +130,7 @@ func askDestination(conn *net.UDPConn) bool {
 	return err6 == nil || err4 == nil
 }
 
-const controlSize = 256 // octets; a control message of either version is far smaller
+const controlRoom = 256 // octets; a control message of either version is far smaller
 
 func (c *udpConn) read(b []byte, from *peer) (n int, err error) {
 	if !c.wildcard {
@@ -119,7 +138,7 @@ func (c *udpConn) read(b []byte, from *peer) (n int, err error) {
 		return n, err
 	}
 	if from.buf == nil {
-		from.buf = make([]byte, controlSize)
+		from.buf = make([]byte, controlRoom)
 	}
 	var oobn int
 	n, oobn, _, from.addr, err = c.conn.ReadMsgUDPAddrPort(b, from.buf)

@@ -1,0 +1,61 @@
+package dnsserver
+
+import (
+	"github.com/seed-645ce708/gossip/dnsserver/internal/packed"
+	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
+)
+
+// quick is the way that plain questions take: past parsing, building and packing a message. What is not plain it leaves
+// to the responder behind it. It serves one goroutine.
+type quick struct {
+	packed *packed.Responder
+	policy *policy
+	stats  *counters
+}
+
+// quickSize is the room for replies to start with; longer ones are rare.
+const quickSize = 2048
+
+func newQuick(order Order, policy *policy, stats *counters) *quick {
+	return &quick{packed: packed.New(packed.Config{Stable: order == OrderStable, Size: advertised}), policy: policy, stats: stats}
+}
+
+// respond writes the reply to a packet into out, up to its capacity, and returns it. It reports false if the packet is not
+// for here. A reply of nil is none: the limit of replies has it so. The time of the query must be set.
+func (q *quick) respond(out, packet []byte, z *zone.Zone, p path) (reply []byte, ok bool) {
+	if z == nil {
+		return nil, false
+	}
+	reply, result := q.packed.Respond(out, packet, z, packed.Path{TCP: p.tcp, UDPLimit: p.udpLimit})
+	if reply == nil {
+		return nil, false
+	}
+	if q.policy.limiter != nil && !p.tcp {
+		switch q.policy.limiter.Decide(p.client, kindOf(result.Outcome), p.now.Sub(q.policy.origin)) {
+		case rrl.Drop:
+			q.stats.dropped.Add(1)
+			return nil, true
+		case rrl.Slip:
+			q.stats.slipped.Add(1)
+			reply = result.Empty(reply)
+		}
+	}
+	q.stats.rcodes[result.Rcode].Add(1)
+	q.stats.types[typeIndex(result.Type)].Add(1)
+	if result.Truncated {
+		q.stats.truncated.Add(1)
+	}
+	return reply, true
+}
+
+func kindOf(o zone.Outcome) rrl.Kind {
+	switch o {
+	case zone.NXDomain:
+		return rrl.NXDomain
+	case zone.NoData:
+		return rrl.NoData
+	default:
+		return rrl.Answer
+	}
+}
