@@ -220,16 +220,9 @@ func (a *Agent) startDNS() error {
 		return nil
 	}
 	log := a.logs.Logger("dns")
-	bridge, err := dnsbridge.New(dnsbridge.Config{
-		Addr:        a.addrs.DNS,
-		Zone:        a.cfg.DNSZone,
-		NodeTTL:     a.cfg.DNSNodeTTL,
-		ServiceTTL:  a.cfg.DNSServiceTTL,
-		NegativeTTL: a.cfg.DNSNegativeTTL,
-		Ready:       a.synced.Load,
-		StaleLimit:  a.cfg.DNSStaleLimit,
-		Log:         log,
-	}, a.view)
+	cfg := dnsbridge.Settings(a.cfg)
+	cfg.Addr, cfg.Ready, cfg.Log = a.addrs.DNS, a.synced.Load, log
+	bridge, err := dnsbridge.New(cfg, a.view)
 	if err != nil {
 		return err
 	}

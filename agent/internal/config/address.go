@@ -49,12 +49,18 @@ func (c Config) Addresses(ctx context.Context) (Addresses, error) {
 	if a.RPC, err = listenAddr("RPC", c.RPCAddr); err != nil {
 		return Addresses{}, err
 	}
-	if c.DNSAddr != "" {
-		if a.DNS, err = listenAddr("DNS", c.DNSAddr); err != nil {
-			return Addresses{}, err
-		}
+	if a.DNS, err = c.DNSListen(); err != nil {
+		return Addresses{}, err
 	}
 	return a, nil
+}
+
+// DNSListen returns where DNS listens, HOST:PORT as net.Listen takes it; "" if it is off.
+func (c Config) DNSListen() (string, error) {
+	if c.DNSAddr == "" {
+		return "", nil
+	}
+	return listenAddr("DNS", c.DNSAddr)
 }
 
 // useInterface picks or checks the bound address (Serf reference 3.2, interface).

@@ -25,16 +25,27 @@ type flagValue struct {
 // Flags defines the flags of every setting, and -config-file and -config-dir, on fs. Once fs has parsed a command
 // line, Load on the returned source gives the configuration.
 func Flags(fs *flag.FlagSet) *Source {
+	return define(fs, func(*setting) bool { return true })
+}
+
+// DNSFlags is Flags for a program that answers DNS and is no agent: of the settings it defines the flags of those of DNS
+// and of the log. What else is in a file is checked, and means nothing.
+func DNSFlags(fs *flag.FlagSet) *Source {
+	return define(fs, func(s *setting) bool { return strings.HasPrefix(s.key, "dns_") || strings.HasPrefix(s.key, "log_") })
+}
+
+// define defines -config-file, -config-dir and the flags of the settings that are wanted.
+func define(fs *flag.FlagSet, wanted func(*setting) bool) *Source {
 	src := &Source{}
 	addPath := func(path string) error {
 		src.paths = append(src.paths, path)
 		return nil
 	}
-	fs.Func("config-file", "read this file, JSON or (if it ends in .hcl) HCL; may be repeated", addPath)
-	fs.Func("config-dir", "read the files of this directory that end in .json or .hcl; may be repeated", addPath)
+	fs.Func("config-file", "read settings from `FILE`, JSON or (if it ends in .hcl) HCL; may be repeated", addPath)
+	fs.Func("config-dir", "read settings from all files of `DIR` that end in .json or .hcl; may be repeated", addPath)
 	for i := range settings {
 		s := &settings[i]
-		if s.flag == "" {
+		if s.flag == "" || !wanted(s) {
 			continue
 		}
 		add := func(text string) error {
@@ -119,6 +130,16 @@ func PrintFlags(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// FlagArg returns what the help shows behind a flag that Flags or DNSFlags defines; "" for switches and other flags.
+func FlagArg(name string) string {
+	for _, s := range settings {
+		if s.flag == name {
+			return s.arg
+		}
+	}
+	return ""
 }
 
 // FlagNames lists the names of all flags that Flags defines, for shell completion, in the order of the help.

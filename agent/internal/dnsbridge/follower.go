@@ -56,6 +56,7 @@ type follower struct {
 	log        hclog.Logger
 	members    []*view.Member // of the last snapshot
 	doubt      doubt
+	stale      bool // all that is shown is
 	suppressed map[string]bool
 	offers     map[string][]string // the services that each member, neither suppressed nor stale, is in the answers of
 	steady     map[string]int      // how many those are, by service
@@ -91,6 +92,15 @@ func (f *follower) changes(now time.Time, snap *view.Snapshot) (changes []zone.C
 	}
 	held, until := f.doubt.decide(now, snap.Confidence.Isolated)
 	touched = append(touched, held...)
+	if stale := snap.Confidence.Stale; stale != f.stale {
+		f.stale = stale
+		for _, m := range snap.Members {
+			touched = append(touched, m.Name)
+		}
+		for name := range f.doubt.lost {
+			touched = append(touched, name)
+		}
+	}
 
 	suppressed := map[string]bool{}
 	for name, mark := range snap.Marks {
@@ -190,6 +200,9 @@ func (f *follower) count(name string, m *zone.Member) {
 // convert is Convert, and logs tags that cannot be read.
 func (f *follower) convert(m *view.Member) *zone.Member {
 	converted, err := Convert(m)
+	if converted != nil {
+		converted.Stale = f.stale
+	}
 	if err == nil {
 		delete(f.badTags, m.Name)
 		return converted

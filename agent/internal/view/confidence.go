@@ -11,6 +11,9 @@ type Confidence struct {
 	Isolated bool
 	// Evidence says in words what speaks for Isolated; empty if nothing does.
 	Evidence string
+	// Stale tells that the members are what was known last, since whoever tells us of them cannot be reached. It never
+	// holds in an agent, only in a copy of an agent's view.
+	Stale bool
 	// LastContact is when any other member was last heard of first-hand; zero means never.
 	LastContact time.Time
 	// VisibleShare is the share, above 0 up to 1, of the members seen alive in the last ten minutes, ourselves

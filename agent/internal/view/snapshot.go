@@ -18,7 +18,7 @@ type Snapshot struct {
 	// Members of every status, sorted by name.
 	Members []*Member
 	// Confidence is how far the agent trusted all this when the snapshot was published. A snapshot follows
-	// whenever Synced or Isolated changes; for the rest, and for what time alone changes, ask the judge.
+	// whenever Synced, Isolated or Stale changes; for the rest, and for what time alone changes, ask the judge.
 	Confidence Confidence
 	// Marks are what the agent has to say of members beyond their record, by name. Read-only, may be nil.
 	Marks map[string]Mark
@@ -97,7 +97,7 @@ func (st *Store) Rejudge() bool {
 	snap := st.cur.Load().snap
 	v := st.verdict(snap.Members)
 	if v.Confidence.Synced == snap.Confidence.Synced && v.Confidence.Isolated == snap.Confidence.Isolated &&
-		v.Confidence.Evidence == snap.Confidence.Evidence && maps.Equal(v.Marks, snap.Marks) {
+		v.Confidence.Evidence == snap.Confidence.Evidence && v.Confidence.Stale == snap.Confidence.Stale && maps.Equal(v.Marks, snap.Marks) {
 		return false
 	}
 	st.publish(snap.Members, v)
