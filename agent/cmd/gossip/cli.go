@@ -25,7 +25,7 @@ const exitNoCommand = 127
 
 // command is one command of the program.
 type command struct {
-	name     string
+	name     string // with that of its parent before it, such as "dns export"
 	args     string // behind the name in its usage line
 	synopsis string // one line for the list of commands
 	help     string // paragraphs for its own help
@@ -35,6 +35,8 @@ type command struct {
 	options func(w io.Writer, fs *flag.FlagSet) error
 	// signals means that the command sees to signals itself. To others an interrupt is the end of their context.
 	signals bool
+	subs    []*command // those that may be named behind it, sorted by name
+	words   []string   // what its first argument may be, for completion
 }
 
 // action carries a command out. Its error becomes one line on standard error and exit code 1.
@@ -45,6 +47,7 @@ func commands() []*command {
 	return []*command{
 		agentCommand(),
 		completionCommand(),
+		dnsCommand(),
 		doctorCommand(),
 		eventCommand(),
 		forceLeaveCommand(),
@@ -75,6 +78,16 @@ func findCommand(name string) (*command, bool) {
 	return all[i], true
 }
 
+// sub finds the command below cmd that the arguments name, if they do, and returns it with the rest of them.
+func (cmd *command) sub(args []string) (*command, []string) {
+	for _, s := range cmd.subs {
+		if len(args) > 0 && s.name == cmd.name+" "+args[0] {
+			return s, args[1:]
+		}
+	}
+	return cmd, args
+}
+
 // usageError is a fault of the command line itself.
 type usageError struct{ text string }
 
@@ -86,6 +99,11 @@ func usagef(format string, args ...any) error {
 
 // errSilent ends a command with exit code 1 when all has been said.
 var errSilent = errors.New("failed")
+
+// codeError ends a command with an exit code of its own when all has been said.
+type codeError int
+
+func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // run carries out the command line and returns the exit code.
 func (c *cli) run(ctx context.Context, args []string) int {
@@ -104,6 +122,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		c.usage()
 		return exitNoCommand
 	}
+	cmd, rest = cmd.sub(rest)
 	return c.runCommand(ctx, cmd, rest, help)
 }
 
@@ -150,10 +169,13 @@ func (c *cli) runCommand(ctx context.Context, cmd *command, args []string, help 
 // exit reports err and returns the exit code.
 func (c *cli) exit(cmd *command, err error) int {
 	var usage *usageError
+	var code codeError
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errSilent):
+	case errors.As(err, &code):
+		return int(code)
 	case errors.As(err, &usage):
 		fmt.Fprintf(c.stderr, "gossip %s: %s (see 'gossip %s -h')\n", cmd.name, oneLine(err), cmd.name)
 	default:
@@ -193,6 +215,15 @@ func writeUsage(w io.Writer) error {
 func (cmd *command) writeHelp(w io.Writer, fs *flag.FlagSet) error {
 	if _, err := fmt.Fprintf(w, "Usage: %s\n\n%s\n", strings.TrimSpace("gossip "+cmd.name+" "+cmd.args), indent(cmd.help)); err != nil {
 		return err
+	}
+	if len(cmd.subs) > 0 {
+		var rows [][]string
+		for _, s := range cmd.subs {
+			rows = append(rows, []string{s.name, s.synopsis})
+		}
+		if _, err := fmt.Fprintf(w, "\nCommands below it:\n\n%s\n", indent(indent(columns(rows)))); err != nil {
+			return err
+		}
 	}
 	options := cmd.options
 	if options == nil {

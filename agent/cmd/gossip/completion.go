@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/seed-645ce708/gossip/agent/internal/config"
 )
 
 func completionCommand() *command {
@@ -55,26 +57,89 @@ func commandNames() string {
 	return strings.Join(names, " ")
 }
 
-// bashCompletion completes the command first, then its flags, and files for all else.
-func bashCompletion(c *cli) string {
-	var b strings.Builder
-	b.WriteString("_gossip() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} words=\n\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n")
-	fmt.Fprintf(&b, "\t\twords='%s'\n\telse\n\t\tcase ${COMP_WORDS[1]} in\n", commandNames())
-	for _, cmd := range commands() {
-		var words []string
-		for _, f := range flagsOf(c, cmd) {
-			words = append(words, "-"+f.Name)
-		}
-		switch cmd.name {
-		case "help":
-			words = strings.Fields(commandNames())
-		case "completion":
-			words = []string{"bash", "zsh", "fish"}
-		}
-		fmt.Fprintf(&b, "\t\t%s) words='%s' ;;\n", cmd.name, strings.Join(words, " "))
+// wordsOf returns what the first argument of a command may be, besides flags.
+func wordsOf(cmd *command) []string {
+	switch cmd.name {
+	case "help":
+		return strings.Fields(commandNames())
+	case "completion":
+		return []string{"bash", "zsh", "fish"}
 	}
-	b.WriteString("\t\tesac\n\tfi\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\ncomplete -o default -F _gossip gossip\n")
-	return b.String()
+	words := cmd.words
+	for _, s := range cmd.subs {
+		words = append(words, strings.TrimPrefix(s.name, cmd.name+" "))
+	}
+	return words
+}
+
+// takesValue tells whether a flag is followed by a value.
+func takesValue(f *flag.Flag) bool {
+	b, ok := f.Value.(interface{ IsBoolFlag() bool })
+	return !ok || !b.IsBoolFlag()
+}
+
+// valuesOf returns the values of a flag that are known: of one whose argument is named as in text|json.
+func valuesOf(f *flag.Flag) []string {
+	arg, _ := flag.UnquoteUsage(f)
+	if setting := config.FlagArg(f.Name); setting != "" && !strings.Contains(f.Usage, "`") {
+		arg = setting
+	}
+	if !strings.Contains(arg, "|") {
+		return nil
+	}
+	return strings.Split(arg, "|")
+}
+
+// withSubs returns all commands and those below them.
+func withSubs() []*command {
+	var all []*command
+	for _, cmd := range commands() {
+		all = append(append(all, cmd), cmd.subs...)
+	}
+	return all
+}
+
+// bashCompletion completes the command first, then what may be named behind it and its flags; values of flags where they
+// are known, and files for all else.
+func bashCompletion(c *cli) string {
+	var names, values, words strings.Builder
+	for _, cmd := range withSubs() {
+		fmt.Fprintf(&names, "\t\t%q) command=$word ;;\n", cmd.name)
+		list := wordsOf(cmd)
+		var bare []string // flags whose value can be anything
+		for _, f := range flagsOf(c, cmd) {
+			list = append(list, "-"+f.Name)
+			switch known := valuesOf(f); {
+			case !takesValue(f):
+			case known != nil:
+				fmt.Fprintf(&values, "\t%q) words=%q ;;\n", cmd.name+" -"+f.Name, strings.Join(known, " "))
+			default:
+				bare = append(bare, fmt.Sprintf("%q", cmd.name+" -"+f.Name))
+			}
+		}
+		if len(bare) > 0 {
+			fmt.Fprintf(&values, "\t%s) ;;\n", strings.Join(bare, "|"))
+		}
+		fmt.Fprintf(&words, "\t\t%q) words=%q ;;\n", cmd.name, strings.Join(list, " "))
+	}
+	return `_gossip() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= word= words= i
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word="$command${command:+ }${COMP_WORDS[i]}"
+		case $word in
+` + names.String() + `		*) break ;;
+		esac
+	done
+	case "$command ${prev/#--/-}" in
+` + values.String() + `	*)
+		case $command in
+		'') words='` + commandNames() + `' ;;
+` + words.String() + `		esac
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+complete -o default -F _gossip gossip
+`
 }
 
 func fishCompletion(c *cli) string {
@@ -85,13 +150,26 @@ func fishCompletion(c *cli) string {
 	for _, cmd := range commands() {
 		fmt.Fprintf(&b, "complete -c gossip -f -n __fish_use_subcommand -a %s -d %s\n", cmd.name, quote(cmd.synopsis))
 	}
-	for _, cmd := range commands() {
+	for _, cmd := range withSubs() {
+		parent, name, below := strings.Cut(cmd.name, " ")
+		seen := "__fish_seen_subcommand_from " + parent
+		if below {
+			seen += "; and __fish_seen_subcommand_from " + name
+		}
+		if words := wordsOf(cmd); len(words) > 0 {
+			fmt.Fprintf(&b, "complete -c gossip -f -n %s -a %s\n", quote(seen), quote(strings.Join(words, " ")))
+		}
 		for _, f := range flagsOf(c, cmd) {
 			_, usage := flag.UnquoteUsage(f)
-			fmt.Fprintf(&b, "complete -c gossip -n '__fish_seen_subcommand_from %s' -o %s -d %s\n", cmd.name, f.Name, quote(usage))
+			value := ""
+			switch known := valuesOf(f); {
+			case known != nil:
+				value = " -x -a " + quote(strings.Join(known, " "))
+			case takesValue(f):
+				value = " -r"
+			}
+			fmt.Fprintf(&b, "complete -c gossip -n %s -o %s%s -d %s\n", quote(seen), f.Name, value, quote(usage))
 		}
 	}
-	fmt.Fprintf(&b, "complete -c gossip -f -n '__fish_seen_subcommand_from help' -a %s\n", quote(commandNames()))
-	b.WriteString("complete -c gossip -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n")
 	return b.String()
 }

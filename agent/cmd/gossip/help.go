@@ -21,6 +21,9 @@ func helpCommand() *command {
 				if !ok {
 					return usagef("there is no command %q", args[0])
 				}
+				if cmd, args = cmd.sub(args[1:]); len(args) > 0 {
+					return usagef("there is no command %q below %q", args[0], cmd.name)
+				}
 				fs := flag.NewFlagSet(cmd.name, flag.ContinueOnError)
 				fs.SetOutput(io.Discard)
 				cmd.setup(c, fs)

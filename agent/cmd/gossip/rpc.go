@@ -26,11 +26,17 @@ func (c *cli) rpcFlags(fs *flag.FlagSet) *rpcOptions {
 	return o
 }
 
+// config says where the agent is, and what to tell it.
+func (o *rpcOptions) config() client.Config {
+	return client.Config{
+		Addr:    cmp.Or(o.addr, o.cli.getenv("GOSSIP_RPC_ADDR"), o.cli.getenv("SERF_RPC_ADDR"), api.DefaultAddr),
+		AuthKey: cmp.Or(o.auth, o.cli.getenv("GOSSIP_RPC_AUTH"), o.cli.getenv("SERF_RPC_AUTH")),
+	}
+}
+
 // dial connects to the agent.
 func (o *rpcOptions) dial(ctx context.Context) (*client.Client, error) {
-	addr := cmp.Or(o.addr, o.cli.getenv("GOSSIP_RPC_ADDR"), o.cli.getenv("SERF_RPC_ADDR"), api.DefaultAddr)
-	auth := cmp.Or(o.auth, o.cli.getenv("GOSSIP_RPC_AUTH"), o.cli.getenv("SERF_RPC_AUTH"))
-	cl, err := client.Dial(ctx, client.Config{Addr: addr, AuthKey: auth})
+	cl, err := client.Dial(ctx, o.config())
 	switch {
 	case err == nil:
 		return cl, nil

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 //
 //	start NAME [ARGS]     runs "gossip agent" on loopback ports of the kernel's choice and waits until it runs;
 //	                      then $NAME_rpc, $NAME_bind and $NAME_dns tell where
-//	end NAME SIGNAL CODE  sends INT, TERM or HUP ("-" for none) and waits for the exit code
+//	serve NAME [ARGS]     runs "gossip dns" likewise; then $NAME_dns tells where
+//	end NAME SIGNAL CODE  sends INT, TERM, HUP or KILL ("-" for none) and waits for the exit code
 //	log NAME REGEXP       waits until the agent has printed a line that matches
 //	poll REGEXP CMD ...   runs a command until its standard output matches
 func TestScripts(t *testing.T) {
@@ -41,6 +42,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": scriptStart,
+			"serve": scriptServe,
 			"end":   scriptEnd,
 			"log":   scriptLog,
 			"poll":  scriptPoll,
@@ -118,6 +120,34 @@ func (r *running) ended() (int, bool) {
 
 var bannerAddr = regexp.MustCompile(`(Bind|RPC|DNS) addr: '([^']+)'`)
 
+var servingAddr = regexp.MustCompile(`Serving DNS at (\S+) for`)
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: serve NAME [ARGS]")
+	}
+	name := args[0]
+	line := append([]string{"dns", "-dns-addr", "127.0.0.1:0"}, args[1:]...)
+	r, err := startProcess(ts.Getenv("WORK"), append(os.Environ(), "HOME="+ts.Getenv("WORK")), "gossip", line...)
+	ts.Check(err)
+	agents, _ := ts.Value("agents").(map[string]*running)
+	agents[name] = r
+	ts.Defer(func() {
+		ts.Logf("output of DNS server %s:\n%s", name, r.out.String())
+		r.kill()
+	})
+	var m []string
+	ts.Check(within("DNS server "+name+" runs", func() bool {
+		m = servingAddr.FindStringSubmatch(r.out.String())
+		_, ended := r.ended()
+		return ended || m != nil
+	}))
+	if m == nil {
+		ts.Fatalf("DNS server %s ended", name)
+	}
+	ts.Setenv(name+"_dns", m[1])
+}
+
 func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: start NAME [ARGS]")
@@ -159,7 +189,7 @@ func scriptEnd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: end NAME SIGNAL CODE")
 	}
 	r := agentOf(ts, args[0])
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": os.Kill}
 	if sig, ok := signals[args[1]]; ok {
 		ts.Check(r.cmd.Process.Signal(sig))
 	}

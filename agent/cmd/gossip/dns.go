@@ -1,0 +1,152 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/agent/internal/config"
+	"github.com/seed-645ce708/gossip/agent/internal/dnsbridge"
+	"github.com/seed-645ce708/gossip/agent/internal/logs"
+	"github.com/seed-645ce708/gossip/agent/internal/mirror"
+)
+
+func dnsCommand() *command {
+	return &command{
+		name:     "dns",
+		args:     "[options]",
+		synopsis: "Answers DNS where no agent runs; exports, checks and connects the zone",
+		help: `Answers DNS as an agent does, from the members that an agent elsewhere knows, of gossip or Serf, or from a file that
+'gossip members -format json' wrote. It runs until it is interrupted.
+
+Until the agent has listed its members the answer is SERVFAIL. While it cannot be reached, what was known last is
+answered, marked as stale, for -dns-stale-limit; then SERVFAIL again. The file is read anew when it changes; if it is
+broken then, the last good content stays.`,
+		setup: func(c *cli, fs *flag.FlagSet) action {
+			src := zoneFlags(c, fs)
+			return func(ctx context.Context, args []string) error {
+				if len(args) > 0 {
+					return usagef("there is no 'gossip dns %s'", args[0])
+				}
+				return c.serveDNS(ctx, src)
+			}
+		},
+		options: dnsOptions,
+		subs: []*command{
+			dnsSnippetCommand(),
+		},
+	}
+}
+
+// zoneSource is where the members of a zone come from, and how the zone is made of them.
+type zoneSource struct {
+	rpc      *rpcOptions
+	authFile string
+	members  string // a file
+	node     string
+	settings *config.Source
+}
+
+func zoneFlags(c *cli, fs *flag.FlagSet) *zoneSource {
+	s := &zoneSource{rpc: c.rpcFlags(fs)}
+	fs.StringVar(&s.authFile, "rpc-auth-file", "", "`FILE` that holds the token of the agent's RPC")
+	fs.StringVar(&s.members, "members-file", "", "`FILE` to take the members from instead of an agent, as 'gossip members -format json' writes it")
+	fs.StringVar(&s.node, "node", "", "`NAME` of the member on whose host this runs; it is named in the SOA record")
+	s.settings = config.DNSFlags(fs)
+	return s
+}
+
+// dnsOptions is printOptions with what the flags of settings take.
+func dnsOptions(w io.Writer, fs *flag.FlagSet) error {
+	var rows [][]string
+	fs.VisitAll(func(f *flag.Flag) {
+		arg, usage := flag.UnquoteUsage(f)
+		if setting := config.FlagArg(f.Name); setting != "" && !strings.Contains(f.Usage, "`") {
+			arg = setting
+		}
+		rows = append(rows, []string{strings.TrimSpace("-" + f.Name + " " + arg), usage})
+	})
+	_, err := fmt.Fprintf(w, "\nOptions:\n\n%s\n", indent(columns(rows)))
+	return err
+}
+
+// load reads what the settings' files, the flags and the token's file say.
+func (s *zoneSource) load(c *cli) (config.Config, client.Config, error) {
+	cfg, warnings, err := loadConfig(s.settings)
+	for _, w := range warnings {
+		fmt.Fprintln(c.stderr, w)
+	}
+	agent := s.rpc.config()
+	if err != nil {
+		return cfg, agent, err
+	}
+	if s.authFile != "" {
+		token, err := os.ReadFile(s.authFile)
+		if err != nil {
+			return cfg, agent, fmt.Errorf("-rpc-auth-file: %w", err)
+		}
+		if agent.AuthKey = strings.TrimSpace(string(token)); agent.AuthKey == "" {
+			return cfg, agent, fmt.Errorf("-rpc-auth-file: %s is empty", s.authFile)
+		}
+	}
+	return cfg, agent, nil
+}
+
+// serveDNS answers until ctx ends.
+func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
+	cfg, agent, err := src.load(c)
+	if err != nil {
+		return err
+	}
+	level, err := logs.ParseLevel(cfg.LogLevel)
+	if err != nil {
+		return err
+	}
+	log := logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: c.stderr}).Logger("dns")
+
+	m := mirror.New(mirror.Config{Local: src.node, StaleLimit: cfg.DNSStaleLimit, FlapHalfLife: cfg.FlapHalfLife, Log: log})
+	settings := dnsbridge.Settings(cfg)
+	settings.Ready, settings.Log = m.Ready, log
+	if settings.Addr, err = cfg.DNSListen(); err != nil {
+		return err
+	}
+	if settings.Addr == "" {
+		return usagef("-dns-addr must say where to listen")
+	}
+	bridge, err := dnsbridge.New(settings, m.Store())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = bridge.Close() }() // for the error that comes before the one at the end
+	var follow func(context.Context)
+	if src.members != "" {
+		file := mirror.Open(src.members)
+		if err := m.Load(file); err != nil {
+			return err
+		}
+		follow = func(ctx context.Context) { m.FollowFile(ctx, file) }
+	} else {
+		watcher := client.NewWatcher(client.WatcherConfig{Client: agent})
+		follow = func(ctx context.Context) {
+			var running sync.WaitGroup
+			running.Go(func() { _ = watcher.Run(ctx) }) // its error is ctx's
+			m.Follow(ctx, watcher)
+			running.Wait()
+		}
+	}
+	if err := bridge.Start(); err != nil {
+		return err
+	}
+	from := cmp.Or(src.members, agent.Addr)
+	if err := c.printf("==> Serving DNS at %s for %s, from %s\n", bridge.Addr(), cfg.DNSZone, from); err != nil {
+		return err
+	}
+	follow(ctx)
+	return bridge.Close()
+}
