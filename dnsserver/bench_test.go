@@ -21,7 +21,7 @@ var benchQueries = []struct {
 
 // BenchmarkRespond is the work of one query without the sockets.
 func BenchmarkRespond(b *testing.B) {
-	r := newResponder(testZone(b, 20), OrderRandom)
+	r := newResponder(testZone(b, 20, zone.OrderRandom))
 	for _, q := range benchQueries {
 		packet := benchQuery(b, q.qname, q.qtype)
 		b.Run(q.name, func(b *testing.B) {
@@ -35,7 +35,7 @@ func BenchmarkRespond(b *testing.B) {
 
 // BenchmarkUDP is one query and its reply over the loopback interface, one at a time.
 func BenchmarkUDP(b *testing.B) {
-	z := testZone(b, 20)
+	z := testZone(b, 20, zone.OrderRandom)
 	s := start(b, Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return z }})
 	conn, err := net.Dial("udp", s.Addr())
 	if err != nil {

@@ -35,8 +35,6 @@ type Config struct {
 	// Source returns the zone to answer from, or nil if there is none to be trusted yet, which clients get to
 	// hear as SERVFAIL. It is called once per query, by several goroutines, and must not block.
 	Source func() *zone.Zone
-	// Order is how records are ordered.
-	Order Order
 
 	// UDPSize is the longest reply over UDP in octets, 512 to 65535, for clients that take as much; 0 means
 	// DefaultUDPSize. Clients on the loopback interface get what they ask for, since nothing between them and

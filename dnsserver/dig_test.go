@@ -33,8 +33,8 @@ func dig(t *testing.T, s *Server, args ...string) string {
 
 func TestDig(t *testing.T) {
 	t.Parallel()
-	z := testZone(t, 100)
-	s := start(t, Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return z }, Order: OrderStable})
+	z := testZone(t, 100, zone.OrderStable)
+	s := start(t, Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return z }})
 	tests := []struct {
 		args string
 		want []string // each a regular expression that must be found

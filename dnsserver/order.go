@@ -6,17 +6,6 @@ import (
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
-// Order is how the records of an answer are ordered.
-type Order uint8
-
-const (
-	// OrderRandom shuffles each answer anew, so that clients that take the first record share the load. An
-	// answer that has to be cut holds a uniform sample. SRV records are shuffled within their priority.
-	OrderRandom Order = iota
-	// OrderStable keeps one order, by member name or address, for as long as the records stay the same.
-	OrderStable
-)
-
 // pick returns the places in the set of the first n records of an answer. It is valid until the next call.
 func (r *responder) pick(set *zone.RRset, n int) []int32 {
 	total := set.Len()
@@ -27,7 +16,7 @@ func (r *responder) pick(set *zone.RRset, n int) []int32 {
 	for i := range idx {
 		idx[i] = int32(i)
 	}
-	if r.order == OrderStable || set.Type == zone.TypeTXT {
+	if set.Order == zone.OrderStable || set.Type == zone.TypeTXT {
 		return idx[:n]
 	}
 	// Fisher-Yates, as far as it is needed, within each band of equal priority.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
 // client asks one responder from one address.
@@ -76,7 +77,7 @@ func local(code uint16, data ...byte) dns.EDNS0 { return &dns.EDNS0_LOCAL{Code: 
 // TestOptions has a row for each EDNS option and what becomes of it.
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 0), OrderStable)
+	r := newResponder(testZone(t, 0, zone.OrderStable))
 	r.policy.nsid = "web1"
 	tests := []struct {
 		name    string
@@ -113,7 +114,7 @@ func TestOptions(t *testing.T) {
 // A reply over TLS to a client that pads is a whole number of blocks long (RFC 8467).
 func TestPadding(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 6000), OrderRandom)
+	r := newResponder(testZone(t, 6000, zone.OrderRandom))
 	for _, tt := range []struct {
 		qname  string
 		padded bool
@@ -166,7 +167,7 @@ func TestCookies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, require := range []bool{false, true} {
-			r := newResponder(testZone(t, 0), OrderStable)
+			r := newResponder(testZone(t, 0, zone.OrderStable))
 			r.policy.cookies, r.policy.requireCookie = jar, require
 			c := newClient(t, r)
 			c.tcp = tt.tcp
@@ -221,7 +222,7 @@ func TestRateLimit(t *testing.T) {
 		{name: "refused, dropped", edit: func(m *dns.Msg) { m.Question[0].Name = "." }, want: "-"},
 	}
 	for _, tt := range tests {
-		r := newResponder(testZone(t, 0), OrderStable)
+		r := newResponder(testZone(t, 0, zone.OrderStable))
 		r.policy.limiter = rrl.New(rrl.Config{Rate: 5, Slip: tt.slip})
 		r.policy.cookies, r.policy.origin = jar, time.Unix(1e9, 0)
 		c := newClient(t, r)
@@ -287,7 +288,7 @@ func TestChaos(t *testing.T) {
 		{"web1.node.gossip.", dns.TypeA, true, dns.RcodeRefused, nil},
 	}
 	for _, tt := range tests {
-		r := newResponder(testZone(t, 0), OrderStable)
+		r := newResponder(testZone(t, 0, zone.OrderStable))
 		if tt.tell {
 			r.policy.nsid, r.policy.version = "web1", `gossip "1"`
 		}
@@ -307,7 +308,7 @@ func TestChaos(t *testing.T) {
 // The longest identifier, name and cookie still fit into the shortest reply together.
 func TestEverythingFits(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 0), OrderStable)
+	r := newResponder(testZone(t, 0, zone.OrderStable))
 	r.policy.nsid, r.policy.cookies = strings.Repeat("n", MaxIdentifier), cookie.NewJar(cookie.Random())
 	label := strings.Repeat("a", 63) + "."
 	for _, qname := range []string{label + label + label + strings.Repeat("b", 54) + ".gossip.", label + label + label + strings.Repeat("b", 61) + "."} {

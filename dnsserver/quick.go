@@ -17,8 +17,8 @@ type quick struct {
 // quickSize is the room for replies to start with; longer ones are rare.
 const quickSize = 2048
 
-func newQuick(order Order, policy *policy, stats *counters) *quick {
-	return &quick{packed: packed.New(packed.Config{Stable: order == OrderStable, Size: advertised}), policy: policy, stats: stats}
+func newQuick(policy *policy, stats *counters) *quick {
+	return &quick{packed: packed.New(packed.Config{Size: advertised}), policy: policy, stats: stats}
 }
 
 // respond writes the reply to a packet into out, up to its capacity, and returns it. It reports false if the packet is not

@@ -154,6 +154,8 @@ func (rep *reply) record(set *zone.RRset, i int) (dns.RR, int) {
 			size += 1 + len(s)
 		}
 		return &dns.TXT{Hdr: h, Txt: txt}, size
+	case zone.TypePTR:
+		return &dns.PTR{Hdr: h, Ptr: set.Names[i]}, size + wireLen(set.Names[i])
 	case zone.TypeNS:
 		return &dns.NS{Hdr: h, Ns: set.NS[i].Name}, size + wireLen(set.NS[i].Name)
 	default:

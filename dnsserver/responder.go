@@ -37,7 +37,6 @@ type policy struct {
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
 type responder struct {
 	source func() *zone.Zone
-	order  Order
 	policy policy
 	stats  *counters
 	quick  *quick // tried first; nil: none
@@ -183,15 +182,23 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 		return
 	case zone.NXDomain:
 		rep.rcode = dns.RcodeNameError
+	case zone.Unsure:
+		rep.authoritative = false
+		rep.rcode = dns.RcodeServerFailure
+		rep.explain(dns.ExtendedErrorCodeNotReady, unsureText)
+		return
 	}
-	rep.addSOA(z)
+	rep.addSOA(result.Zone)
 }
 
 // staleText goes with answers that are what was known last.
 const staleText = "this agent looks cut off from its cluster"
 
+// unsureText goes with names that are not known while those that are may not be all.
+const unsureText = "this agent looks cut off from its cluster, and does not know the name"
+
 // anyOrder is what a query for ANY gets the first of: one set instead of all, RFC 8482 section 4.1.
-var anyOrder = []zone.Type{zone.TypeSOA, zone.TypeA, zone.TypeAAAA, zone.TypeSRV, zone.TypeTXT}
+var anyOrder = []zone.Type{zone.TypeSOA, zone.TypeA, zone.TypeAAAA, zone.TypeSRV, zone.TypePTR, zone.TypeTXT}
 
 func lookup(z *zone.Zone, name []byte, qtype uint16) zone.Result {
 	if qtype != dns.TypeANY {

@@ -16,9 +16,9 @@ import (
 )
 
 // testZone has web1 to web3, and a service "many" of n members with SRV records.
-func testZone(t testing.TB, n int) *zone.Zone {
+func testZone(t testing.TB, n int, order zone.Order) *zone.Zone {
 	t.Helper()
-	z, err := zone.New(zone.Config{Origin: "gossip.", Self: "web1", NodeTTL: 5 * time.Second, NegativeTTL: 2 * time.Second, Serial: 100})
+	z, err := zone.New(zone.Config{Origin: "gossip.", Self: "web1", NodeTTL: 5 * time.Second, NegativeTTL: 2 * time.Second, Order: order, Serial: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +39,8 @@ func testZone(t testing.TB, n int) *zone.Zone {
 	return z.Update(changes)
 }
 
-func newResponder(z *zone.Zone, order Order) *responder {
-	return &responder{source: func() *zone.Zone { return z }, order: order, stats: new(counters)}
+func newResponder(z *zone.Zone) *responder {
+	return &responder{source: func() *zone.Zone { return z }, stats: new(counters)}
 }
 
 var (
@@ -87,7 +87,7 @@ const soa = "gossip. 2 SOA ns-web1.gossip. hostmaster.gossip. 101 60 10 86400 2"
 // TestAnswers has a row for each kind of answer about names.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 0), OrderStable)
+	r := newResponder(testZone(t, 0, zone.OrderStable))
 	tests := []struct {
 		name, qname string
 		qtype       uint16
@@ -166,7 +166,7 @@ func TestAnswers(t *testing.T) {
 // TestOddMessages has a row for each message that is not a plain question about the zone.
 func TestOddMessages(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 0), OrderStable)
+	r := newResponder(testZone(t, 0, zone.OrderStable))
 	question := func(edit func(*dns.Msg)) []byte {
 		m := new(dns.Msg).SetQuestion("web1.node.gossip.", dns.TypeA)
 		m.Id = 4711
@@ -179,7 +179,7 @@ func TestOddMessages(t *testing.T) {
 	}
 	edns := func(m *dns.Msg) { m.SetEdns0(1232, false) }
 	raw := func(edit func([]byte) []byte) []byte { return edit(question(edns)) }
-	notReady := newResponder(nil, OrderStable)
+	notReady := newResponder(nil)
 
 	const silence = -1
 	const none = -1
@@ -294,7 +294,7 @@ func TestOddMessages(t *testing.T) {
 // TestTruncation: TC says that a required record was cut, and nothing else does.
 func TestTruncation(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 300), OrderRandom)
+	r := newResponder(testZone(t, 300, zone.OrderRandom))
 	tests := []struct {
 		name    string
 		qname   string
@@ -347,7 +347,7 @@ func TestTruncation(t *testing.T) {
 // Above what TCP can carry the answer is a sample, and says nothing of truncation: there is no larger transport.
 func TestMoreThanTCPHolds(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 6000), OrderRandom)
+	r := newResponder(testZone(t, 6000, zone.OrderRandom))
 	first := map[string]int{}
 	for range 3 {
 		got := ask(t, r, new(dns.Msg).SetQuestion("many.service.gossip.", dns.TypeA), overTCP)
@@ -369,8 +369,8 @@ func TestMoreThanTCPHolds(t *testing.T) {
 // TestOrder: each member comes first equally often, and priorities stay in order.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	z := testZone(t, 10)
-	r := newResponder(z, OrderRandom)
+	z := testZone(t, 10, zone.OrderRandom)
+	r := newResponder(z)
 	const rounds = 5000
 	first := map[string]int{}
 	for range rounds {
@@ -389,7 +389,7 @@ func TestOrder(t *testing.T) {
 	if len(first) != 10 {
 		t.Errorf("only %d of 10 ever came first", len(first))
 	}
-	stable := newResponder(z, OrderStable)
+	stable := newResponder(testZone(t, 10, zone.OrderStable))
 	for range 10 {
 		got := ask(t, stable, new(dns.Msg).SetQuestion("many.service.gossip.", dns.TypeA), overUDP)
 		if a := got.Answer[0].(*dns.A).A.String(); a != "10.1.0.0" {
@@ -408,7 +408,7 @@ func TestLongNames(t *testing.T) {
 	}
 	z = z.Update([]zone.Change{{Name: strings.Repeat("n", 60), Member: &zone.Member{Live: true,
 		Services: []zone.Service{{Name: "web", Port: 1}}}}})
-	r := newResponder(z, OrderRandom)
+	r := newResponder(z)
 	for _, qname := range []string{"web.service." + strings.ToUpper(origin), "nope." + strings.ToUpper(origin),
 		strings.Repeat("abcdefghi.", 10) + strings.ToUpper(origin)} {
 		for _, qtype := range []uint16{dns.TypeSRV, dns.TypeNS} {
@@ -427,7 +427,7 @@ func TestLongNames(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	t.Parallel()
-	r := newResponder(testZone(t, 100), OrderRandom)
+	r := newResponder(testZone(t, 100, zone.OrderRandom))
 	for qname, qtype := range map[string]uint16{"web1.node.gossip.": dns.TypeA, "nope.gossip.": dns.TypeMX, "many.service.gossip.": dns.TypeAAAA,
 		"_many._tcp.service.gossip.": dns.TypeSRV} {
 		ask(t, r, new(dns.Msg).SetQuestion(qname, qtype), overUDP)
@@ -468,7 +468,7 @@ func FuzzRespond(f *testing.F) {
 	seed(func(m *dns.Msg) {
 		m.Question[0] = dns.Question{Name: "version.bind.", Qtype: dns.TypeTXT, Qclass: dns.ClassCHAOS}
 	})
-	r := newResponder(testZone(f, 60), OrderRandom)
+	r := newResponder(testZone(f, 60, zone.OrderRandom))
 	r.policy = policy{cookies: cookie.NewJar(cookie.Random()), nsid: strings.Repeat("n", MaxIdentifier), version: "1"}
 	f.Fuzz(func(t *testing.T, packet []byte, tcp bool) {
 		p := path{tcp: tcp, tls: tcp, udpLimit: DefaultUDPSize}
@@ -506,10 +506,10 @@ func FuzzRespond(f *testing.F) {
 // TestStaleAnswers: an answer that may not be true any more is given, and says so to clients that speak EDNS.
 func TestStaleAnswers(t *testing.T) {
 	t.Parallel()
-	z := testZone(t, 0)
+	z := testZone(t, 0, zone.OrderStable)
 	web1 := &zone.Member{Name: "web1", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Live: true, Stale: true,
 		Services: []zone.Service{{Name: "web", Port: 8080, Weight: 100}}}
-	r := newResponder(z.Update([]zone.Change{{Name: "web1", Member: web1}}), OrderStable)
+	r := newResponder(z.Update([]zone.Change{{Name: "web1", Member: web1}}))
 	for _, tt := range []struct {
 		qname string
 		edns  bool

@@ -231,7 +231,7 @@ func (s *Server) Stats() Stats {
 // responder returns one that counts with stats.
 func (s *Server) responder(stats *counters) *responder {
 	return &responder{
-		source: s.cfg.Source, order: s.cfg.Order, policy: s.policy, stats: stats, quick: newQuick(s.cfg.Order, &s.policy, stats),
+		source: s.cfg.Source, policy: s.policy, stats: stats, quick: newQuick(&s.policy, stats),
 	}
 }
 

@@ -81,7 +81,7 @@ func (l *memListener) dial() net.Conn {
 func startInMemory(t *testing.T, cfg Config) (*Server, *memConn, *memListener) {
 	t.Helper()
 	udp, tcp := newMemConn(), newMemListener()
-	z := testZone(t, 100)
+	z := testZone(t, 100, zone.OrderRandom)
 	cfg.PacketConn, cfg.Listener = udp, tcp
 	cfg.Source = func() *zone.Zone { return z }
 	s, err := New(cfg)
@@ -425,7 +425,7 @@ func TestNewRefuses(t *testing.T) {
 // A server on all addresses replies from the one that was asked: a connected socket takes nothing else.
 func TestReplyComesFromWhereItWasAsked(t *testing.T) {
 	t.Parallel()
-	z := testZone(t, 0)
+	z := testZone(t, 0, zone.OrderRandom)
 	for _, listen := range []string{"0.0.0.0:0", "[::]:0"} {
 		s, err := New(Config{Addr: listen, Source: func() *zone.Zone { return z }})
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 
 func server(t *testing.T, members int) string {
 	t.Helper()
-	z, err := zone.New(zone.Config{Origin: "gossip.", Self: "n000", NodeTTL: 5 * time.Second, NegativeTTL: 2 * time.Second, Serial: 7})
+	z, err := zone.New(zone.Config{Origin: "gossip.", Self: "n000", NodeTTL: 5 * time.Second, NegativeTTL: 2 * time.Second, Order: zone.OrderStable, Serial: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func server(t *testing.T, members int) string {
 			Live: true, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})},
 			Services: []zone.Service{{Name: "web", Port: 80, Weight: 1}}, Tags: map[string]string{"dc": "eu"}}}})
 	}
-	s, err := dnsserver.New(dnsserver.Config{Addr: "127.0.0.1:0", Order: dnsserver.OrderStable, Source: func() *zone.Zone {
+	s, err := dnsserver.New(dnsserver.Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone {
 		if members == 0 {
 			return nil
 		}

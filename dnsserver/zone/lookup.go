@@ -1,6 +1,9 @@
 package zone
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Outcome is what a lookup came to.
 type Outcome uint8
@@ -11,6 +14,8 @@ const (
 	NoData                  // the name exists and has none
 	NXDomain                // the name does not exist
 	Refused                 // the name is not in this zone, or is not a name
+	Unsure                  // the name is not known here, but the zone is in doubt and so it may exist
+	Dynamic                 // the server knows what is there
 )
 
 // String returns the outcome in the words of DNS.
@@ -22,6 +27,10 @@ func (o Outcome) String() string {
 		return "nodata"
 	case NXDomain:
 		return "nxdomain"
+	case Unsure:
+		return "unsure"
+	case Dynamic:
+		return "dynamic"
 	default:
 		return "refused"
 	}
@@ -30,6 +39,9 @@ func (o Outcome) String() string {
 // Result is what the zone holds for one question.
 type Result struct {
 	Outcome Outcome
+	// Zone is the zone that the name is in: the one asked or one of its reverse zones. It is nil if Outcome is
+	// Refused.
+	Zone *Zone
 	// Answer holds the records, whose owner is the name asked for. It is nil unless Outcome is Success.
 	Answer *RRset
 }
@@ -48,165 +60,119 @@ func (z *Zone) Find(qname []byte, t Type) (Result, bool) { return z.lookup(qname
 
 func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool) {
 	var buf [maxName]byte
-	var starts [maxName / 2]uint8 // where each label starts
-	n, ok := split(qname, &buf, &starts)
-	if !ok || n < z.cfg.originCount {
-		return Result{Outcome: Refused}, true
-	}
-	name := buf[:len(qname)]
-	n -= z.cfg.originCount
-	end := len(name) - len(z.cfg.origin)
-	// The count of labels fixes where the origin must begin, so that "xgossip." is not taken for "gossip.".
-	if end < 0 || n > 0 && int(starts[n]) != end || n == 0 && end != 0 || !bytes.Equal(name[end:], z.cfg.origin) {
-		return Result{Outcome: Refused}, true
-	}
-	rel := name[:end]
-	if n == 0 {
-		return z.apex(t), true
-	}
-	if e, ok := z.names.get(rel); ok {
-		return z.at(e, t), true
-	}
-	labels := labelsOf(rel, starts[:n])
-	if n < 3 || string(labels.at(n-1)) != serviceLabel {
-		return Result{Outcome: NXDomain}, true
-	}
-	if proto := string(labels.at(1)); n == 3 && (proto == "_tcp" || proto == "_udp") {
-		return z.rfc2782(labels.at(0), t), true
-	}
-	if !search {
-		return Result{}, false
-	}
-	return z.filtered(labels, t), true
-}
-
-// split checks a wire name, and puts it into buf in lower case and the places of its labels into starts.
-func split(wire []byte, buf *[maxName]byte, starts *[maxName / 2]uint8) (labels int, ok bool) {
-	if len(wire) == 0 || len(wire) > maxName {
-		return 0, false
-	}
-	for i := 0; ; labels++ {
-		size := int(wire[i])
-		buf[i] = wire[i]
-		if size == 0 {
-			return labels, i == len(wire)-1
-		}
-		if size > maxLabel || i+1+size >= len(wire) {
-			return 0, false
-		}
-		starts[labels] = uint8(i)
-		for j := i + 1; j <= i+size; j++ {
-			buf[j] = lowerByte(wire[j])
-		}
-		i += 1 + size
-	}
-}
-
-// labelled is a relative name with the places of its labels.
-type labelled struct {
-	wire   []byte
-	starts []uint8
-}
-
-func labelsOf(wire []byte, starts []uint8) labelled { return labelled{wire, starts} }
-
-func (l labelled) at(i int) []byte {
-	start := int(l.starts[i])
-	return l.wire[start+1 : start+1+int(l.wire[start])]
-}
-
-// from returns the wire form of label i and all after it.
-func (l labelled) from(i int) []byte { return l.wire[l.starts[i]:] }
-
-func (z *Zone) apex(t Type) Result {
-	switch t {
-	case TypeSOA:
-		return found(z.soa)
-	case TypeNS:
-		return found(z.ns)
-	}
-	return Result{Outcome: NoData}
-}
-
-func (z *Zone) at(e *entry, t Type) Result {
-	switch {
-	case e.group != nil:
-		return found(e.group.set(t, z.cfg.serviceTTL))
-	case e.node != nil:
-		return found(e.node.host.set(t, e.node.txt))
-	case e.ns != nil:
-		return found(e.ns.nsHost.set(t, nil))
-	}
-	return Result{Outcome: NoData}
-}
-
-func (h *Host) set(t Type, txt *RRset) *RRset {
-	switch t {
-	case TypeA:
-		return h.A
-	case TypeAAAA:
-		return h.AAAA
-	case TypeTXT:
-		return txt
-	}
-	return nil
-}
-
-// rfc2782 looks up _SERVICE._tcp.service and _SERVICE._udp.service. A service says nothing of its protocol, so
-// both stand for it.
-func (z *Zone) rfc2782(label []byte, t Type) Result {
-	if len(label) < 2 || label[0] != '_' {
-		return Result{Outcome: NXDomain}
-	}
-	var buf [maxLabel + 1 + 1 + len(serviceLabel)]byte
-	k := append(buf[:0], byte(len(label)-1))
-	k = append(k, label[1:]...)
-	k = append(append(k, byte(len(serviceLabel))), serviceLabel...)
-	e, ok := z.names.get(k)
+	k, ok := parseKey(qname, &buf)
 	if !ok {
-		return Result{Outcome: NXDomain}
+		return Result{Outcome: Refused}, true
 	}
-	if t != TypeSRV {
-		return Result{Outcome: NoData}
+	in := z.find(k)
+	if in == nil {
+		return Result{Outcome: Refused}, true
 	}
-	return z.at(e, t)
+	rel := k[len(in.origin.key):]
+	if n, ok := in.names.get(rel); ok {
+		switch set := n.Set(t); {
+		case set != nil:
+			return Result{Success, in, set}, true
+		case n.Dynamic():
+			return Result{Dynamic, in, nil}, true
+		}
+		return Result{NoData, in, nil}, true
+	}
+	if in.names.hasPrefix(rel) {
+		return Result{NoData, in, nil}, true // an empty non-terminal
+	}
+	if base, rest := cutService(rel); rest != nil {
+		if !search {
+			return Result{}, false
+		}
+		if outcome, set := in.filtered(base, rest, t); outcome != NXDomain {
+			return Result{outcome, in, set}, true
+		}
+	}
+	if z.doubtful {
+		return Result{Unsure, in, nil}, true
+	}
+	return Result{NXDomain, in, nil}, true
 }
 
-// filtered looks up VALUE.KEY[.VALUE.KEY...].SERVICE.service. KEY.SERVICE.service and the like are names with
-// something below them, if any member has the key.
-func (z *Zone) filtered(l labelled, t Type) Result {
-	service := len(l.starts) - 2
-	e, ok := z.names.get(l.from(service))
-	if !ok || e.group == nil {
-		return Result{Outcome: NXDomain}
+var serviceKey = []byte(key(serviceLabel))
+
+// cutService cuts the key of VALUE.KEY.VALUE.KEY[...].SERVICE.service in two, where tags begin. rest is nil if there is
+// no more than one tag, which the names list.
+func cutService(rel []byte) (base, rest []byte) {
+	if !bytes.HasPrefix(rel, serviceKey) {
+		return nil, nil
 	}
-	odd := service % 2 // 1 if the first label is a KEY without a VALUE
-	var match []*endpoint
-next:
-	for _, ep := range e.group.all {
-		if odd == 1 && !ep.node.hasKey(l.at(0)) {
-			continue
+	end := len(serviceKey) + bytes.IndexByte(rel[len(serviceKey):], 0) + 1
+	if bytes.Count(rel[end:], []byte{0}) < 3 {
+		return nil, nil
+	}
+	return rel[:end], rel[end:]
+}
+
+// filtered looks up what the names do not list: a service by more than one tag. If a KEY comes first, the name exists if
+// any member matches the rest and has the key. The price is that of the smallest set among those of the service by each
+// tag alone.
+func (z *Zone) filtered(base, rest []byte, t Type) (Outcome, *RRset) {
+	var groups []*group
+	var policy *policy
+	k := append(make([]byte, 0, maxName), base...)
+	var first []byte // a KEY without a VALUE
+	for len(rest) > 0 {
+		size := 1 + bytes.IndexByte(rest, 0)
+		if size == len(rest) {
+			first = rest[:size-1]
+			break
 		}
-		for i := odd; i < service; i += 2 {
-			if !ep.node.hasTag(l.at(i+1), l.at(i)) {
-				continue next
-			}
+		size += 1 + bytes.IndexByte(rest[size:], 0)
+		n, ok := z.names.get(append(k[:len(base)], rest[:size]...))
+		g, is := n.from.(*group)
+		if !ok || !is || n.shape != shapeService {
+			return NXDomain, nil
 		}
-		match = append(match, ep)
+		if policy = g.policy; !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+		rest = rest[size:]
+	}
+	match := intersection(groups)
+	if first != nil {
+		match = slices.DeleteFunc(match, func(p *part) bool {
+			n, _ := z.members.get([]byte(p.member))
+			return !n.hasKey(string(first))
+		})
 	}
 	switch {
 	case len(match) == 0:
-		return Result{Outcome: NXDomain}
-	case odd == 1:
-		return Result{Outcome: NoData}
+		return NXDomain, nil
+	case first != nil:
+		return NoData, nil
 	}
-	return found((&group{all: match}).set(t, z.cfg.serviceTTL))
+	parts := make([]item[*part], len(match))
+	for i, p := range match {
+		parts[i] = item[*part]{p.member, p}
+	}
+	g := &group{policy: policy}
+	g.parts, _ = g.parts.with(parts)
+	if set := (Name{shapeService, g}).Set(t); set != nil {
+		return Success, set
+	}
+	return NoData, nil
 }
 
-// found is the result for a name that exists, whose set of the type asked for may be nil or without records.
-func found(set *RRset) Result {
-	if set == nil || set.Len() == 0 {
-		return Result{Outcome: NoData}
+// intersection returns those that are in all groups, of which there is one at least, ordered by member.
+func intersection(groups []*group) []*part {
+	slices.SortFunc(groups, func(a, b *group) int { return a.parts.len() - b.parts.len() })
+	match := make([]*part, 0, groups[0].parts.len())
+	for _, p := range groups[0].parts.all() {
+		match = append(match, p)
 	}
-	return Result{Outcome: Success, Answer: set}
+	for _, g := range groups[1:] {
+		c := cursor[*part]{leaves: g.parts.leaves}
+		match = slices.DeleteFunc(match, func(p *part) bool {
+			_, in := c.seek(p.member)
+			return !in
+		})
+	}
+	return match
 }

@@ -31,7 +31,7 @@ func ParseName(text string) ([]byte, error) {
 				return nil, fmt.Errorf("%q is not a domain name: character %q is not allowed", text, c)
 			}
 		}
-		wire = appendLabel(wire, label)
+		wire = append(append(wire, byte(len(label))), label...)
 	}
 	if wire = append(wire, 0); len(wire) > maxName {
 		return nil, fmt.Errorf("%q is not a domain name: it has more than %d octets", text, maxName)
@@ -39,29 +39,61 @@ func ParseName(text string) ([]byte, error) {
 	return wire, nil
 }
 
-func appendLabel(wire []byte, label string) []byte {
-	return append(append(wire, byte(len(label))), label...)
-}
-
-// key returns the index key of a name relative to the origin: its labels in wire form, without a root.
+// key returns the key of a name in a tree: its labels, first to last as they are written, from the last to the first,
+// each with a zero octet at its end. Keys in the order of strings are names in canonical order, and what is below a name
+// has its key as a prefix. No label of ours has a zero octet in it.
 func key(labels ...string) string {
-	var wire []byte
-	for _, label := range labels {
-		wire = appendLabel(wire, label)
+	var b strings.Builder
+	for i := len(labels) - 1; i >= 0; i-- {
+		b.WriteString(labels[i])
+		b.WriteByte(0)
 	}
-	return string(wire)
+	return b.String()
 }
 
-func lower(b []byte) []byte {
-	out := make([]byte, len(b))
-	for i, c := range b {
-		out[i] = lowerByte(c)
+// text is the inverse of key below an origin, given as text: it returns the full name.
+func text(key, origin string) string {
+	var b strings.Builder
+	b.Grow(len(key) + len(origin))
+	for len(key) > 0 {
+		i := strings.LastIndexByte(key[:len(key)-1], 0) + 1
+		b.WriteString(key[i : len(key)-1])
+		b.WriteByte('.')
+		key = key[:i]
 	}
-	return out
+	b.WriteString(origin)
+	return b.String()
 }
 
-// lowerByte folds ASCII letters alone, as DNS compares (RFC 4343). The lengths in a wire name are below 'A', so a
-// whole wire name may be folded byte by byte.
+// parseKey makes the key of an uncompressed wire name (RFC 1035 section 3.1) in any case, in buf, and reports whether it
+// is such a name.
+func parseKey(wire []byte, buf *[maxName]byte) (key []byte, ok bool) {
+	if len(wire) == 0 || len(wire) > maxName {
+		return nil, false
+	}
+	// Filled from the end to the start: a label with its length takes as much room as a label with its end.
+	end := len(wire) - 1
+	for i := 0; ; {
+		size := int(wire[i])
+		if size == 0 {
+			return buf[:len(wire)-1], i == len(wire)-1
+		}
+		if size > maxLabel || i+1+size >= len(wire) {
+			return nil, false
+		}
+		end -= size + 1
+		for j, c := range wire[i+1 : i+1+size] {
+			if c = lowerByte(c); c == 0 {
+				c = 1 // in no name of ours either, and not an end
+			}
+			buf[end+j] = c
+		}
+		buf[end+size] = 0
+		i += 1 + size
+	}
+}
+
+// lowerByte folds ASCII letters alone, as DNS compares (RFC 4343).
 func lowerByte(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'

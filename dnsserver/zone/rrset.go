@@ -1,9 +1,6 @@
 package zone
 
 import (
-	"cmp"
-	"hash/maphash"
-	"math/bits"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -17,24 +14,34 @@ const (
 	TypeA    Type = 1
 	TypeNS   Type = 2
 	TypeSOA  Type = 6
+	TypePTR  Type = 12
 	TypeTXT  Type = 16
 	TypeAAAA Type = 28
 	TypeSRV  Type = 33
 )
 
-// RRset is the records of one type at one name. It is shared between answers and read-only. Of its fields below
-// TTL one is used, by Type.
+// RRset is the records of one type at one name. It is shared between answers and read-only. Of the fields that hold
+// records one is used, by Type.
 type RRset struct {
 	Type Type
 	TTL  uint32 // seconds
 	// Stale says that some of it is what was known last, and may not be true any more (RFC 8767).
 	Stale bool
+	// Order is how to order an answer, and Answers how many records to put into it; 0 means all. Transfers heed neither.
+	Order   Order
+	Answers int
 
 	Addrs []netip.Addr // A and AAAA
-	SRV   []SRV
-	TXT   [][]string // the strings of each record, each of at most 255 octets
+	SRV   []SRV        // by priority
+	TXT   [][]string   // the strings of each record, each of at most 255 octets
 	NS    []*Host
+	Names []string // PTR: fully qualified, in lower case
 	SOA   *SOA
+
+	// Weights has the share of each address in a sample, if Answers is set; nil means that all are alike.
+	Weights []uint16
+	// Members has the member of each address, if Order is OrderNearest.
+	Members []string
 
 	packed atomic.Pointer[any]
 }
@@ -50,8 +57,11 @@ func (s *RRset) Packed(pack func(*RRset) any) any {
 	return p
 }
 
-// Len returns how many records there are.
+// Len returns how many records there are; none in a nil set.
 func (s *RRset) Len() int {
+	if s == nil {
+		return 0
+	}
 	switch s.Type {
 	case TypeA, TypeAAAA:
 		return len(s.Addrs)
@@ -61,10 +71,44 @@ func (s *RRset) Len() int {
 		return len(s.TXT)
 	case TypeNS:
 		return len(s.NS)
+	case TypePTR:
+		return len(s.Names)
 	case TypeSOA:
 		return 1
 	}
 	return 0
+}
+
+// Member returns the name of the member that record i is of, or "" if that is not known. It is for sets of
+// addresses with OrderNearest, and for SRV.
+func (s *RRset) Member(i int) string {
+	switch {
+	case s.Type == TypeSRV:
+		return s.SRV[i].member
+	case i < len(s.Members):
+		return s.Members[i]
+	}
+	return ""
+}
+
+// Equal reports whether two sets hold the same records in the same order with the same TTL. The addresses of targets do
+// not count.
+func (s *RRset) Equal(o *RRset) bool {
+	if s == o {
+		return true
+	}
+	if s == nil || o == nil || s.Type != o.Type || s.TTL != o.TTL || s.Len() != o.Len() {
+		return false
+	}
+	if s.SOA != nil && *s.SOA != *o.SOA {
+		return false
+	}
+	return slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.Names, o.Names) &&
+		slices.EqualFunc(s.TXT, o.TXT, slices.Equal[[]string]) &&
+		slices.EqualFunc(s.NS, o.NS, func(a, b *Host) bool { return a.Name == b.Name }) &&
+		slices.EqualFunc(s.SRV, o.SRV, func(a, b SRV) bool {
+			return a.Priority == b.Priority && a.Weight == b.Weight && a.Port == b.Port && a.Target.Name == b.Target.Name
+		})
 }
 
 // Host is the target of an SRV or NS record, with the addresses to go into the additional section.
@@ -77,6 +121,7 @@ type Host struct {
 type SRV struct {
 	Priority, Weight, Port uint16
 	Target                 *Host
+	member                 string
 }
 
 // SOA is a SOA record.
@@ -98,103 +143,19 @@ func (l *lazySet) get(build func() *RRset) *RRset {
 	return set
 }
 
-// addrSet returns the addresses of one family, without duplicates: a record set holds a record once (RFC 2181
-// section 5), and members may share an address.
-func addrSet(t Type, ttl uint32, endpoints []*endpoint) *RRset {
-	set := &RRset{Type: t, TTL: ttl}
-	n := 0
-	for _, e := range endpoints {
-		n += len(e.node.host.addrs(t))
-	}
-	if n == 0 {
-		return set
-	}
-	set.Addrs = make([]netip.Addr, 0, n)
-	seen := newAddrIndex(n)
-	for _, e := range endpoints {
-		for _, a := range e.node.host.addrs(t) {
-			if seen.add(set.Addrs, a) {
-				set.Addrs = append(set.Addrs, a)
-			}
-		}
-	}
-	return set
-}
-
-// addrIndex finds duplicates in a growing list of addresses: a hash table of places in the list, at most half full.
-// A map of addresses does the same at five times the price, which shows when one of 10,000 members changes.
-type addrIndex struct {
-	places []int32 // in the list, from 1; 0 is free
-	mask   uint64
-}
-
-func newAddrIndex(n int) addrIndex {
-	size := uint64(1) << bits.Len(uint(2*n-1))
-	return addrIndex{places: make([]int32, size), mask: size - 1}
-}
-
-// add reports whether the address is not in the list, and then takes it that the caller appends it.
-func (x addrIndex) add(list []netip.Addr, a netip.Addr) bool {
-	octets := a.As16()
-	for i := maphash.Bytes(shardSeed, octets[:]) & x.mask; ; i = (i + 1) & x.mask {
-		switch place := x.places[i]; {
-		case place == 0:
-			x.places[i] = int32(len(list) + 1)
-			return true
-		case list[place-1] == a:
-			return false
-		}
-	}
-}
-
-func (h *Host) addrs(t Type) []netip.Addr {
-	if t == TypeA {
-		return h.A.Addrs
-	}
-	return h.AAAA.Addrs
-}
-
-// Weights are published times 256 where they fit, since HAProxy divides an SRV weight by 256 and would tell none
-// below 512 apart; if the largest does not fit, all are scaled to it alike. Shares stay what they were. None is 0:
-// HAProxy takes that for "no traffic" (and RFC 2782 for "hardly any").
-const srvWeightScale = 256
-
-func srvSet(ttl uint32, endpoints []*endpoint) *RRset {
-	set := &RRset{Type: TypeSRV, TTL: ttl, SRV: make([]SRV, 0, len(endpoints))}
-	var top uint32 = 1
-	for _, e := range endpoints {
-		top = max(top, uint32(e.weight))
-	}
-	for _, e := range endpoints {
-		if e.port == 0 || e.node.label == "" {
-			continue
-		}
-		w := max(uint32(e.weight), 1)
-		if top*srvWeightScale <= 0xffff {
-			w *= srvWeightScale
-		} else {
-			w = max(w*0xffff/top, 1)
-		}
-		set.SRV = append(set.SRV, SRV{Priority: e.priority, Weight: uint16(w), Port: e.port, Target: &e.node.host})
-	}
-	slices.SortStableFunc(set.SRV, func(a, b SRV) int { return cmp.Compare(a.Priority, b.Priority) })
-	set.SRV = slices.Compact(set.SRV)
-	return set
-}
-
-// txtSet returns one record for each tag, ordered by key. A string holds 255 octets at most; a longer tag takes
+// tagTexts returns one record for each tag, ordered by key. A string holds 255 octets at most; a longer tag takes
 // several strings of its record, to be read as one.
-func txtSet(ttl uint32, tags map[string]string) *RRset {
-	set := &RRset{Type: TypeTXT, TTL: ttl}
+func tagTexts(tags map[string]string) [][]string {
+	var records [][]string
 	for _, k := range sortedKeys(tags) {
 		var parts []string
 		text := k + "=" + tags[k]
 		for len(text) > maxString {
 			parts, text = append(parts, text[:maxString]), text[maxString:]
 		}
-		set.TXT = append(set.TXT, append(parts, text))
+		records = append(records, append(parts, text))
 	}
-	return set
+	return records
 }
 
 const maxString = 255 // octets of a character string, RFC 1035 section 3.3

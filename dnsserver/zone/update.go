@@ -1,38 +1,26 @@
 package zone
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// entry is what stands at one name. All fields empty: the name exists and has no records.
-type entry struct {
-	node  *node
-	also  []*node // other members whose names differ from node's in case only; published elsewhere
-	group *group
-	ns    *node // at ns-NODE
-	below int   // at KEY.tag: how many VALUE.KEY.tag there are
-}
-
-// nsKey is where the index keeps the group of name servers. It begins with an empty label, so that no query
-// finds it.
-const nsKey = "\x00ns"
-
-// maxNS bounds the NS set: the apex must stay a small answer however many members serve the zone.
-const maxNS = 13
-
 // Update returns the zone after the changes, of which a later one to the same member replaces an earlier one. If
-// they change nothing that a query could see, it returns z itself; else the serial is the next one. The zone keeps
-// the members' maps and slices, which must not be modified any more.
+// they change nothing that a query could see, it returns z itself; else the serial is the next one, here and in each
+// reverse zone in which something changed. The zone keeps the members' maps and slices, which must not be modified any
+// more.
 func (z *Zone) Update(changes []Change) *Zone {
 	u := &update{
+		zone:     z,
 		cfg:      z.cfg,
 		members:  z.members.edit(),
 		names:    z.names.edit(),
+		servers:  z.servers.edit(),
+		crowded:  z.crowded,
 		problems: z.problems,
-		groups:   make(map[string]groupEdit),
+		groups:   make(map[string]map[string]*part),
+		pointers: make(map[pointer]map[string]*part),
 	}
 	for _, c := range changes {
 		u.change(c)
@@ -43,35 +31,47 @@ func (z *Zone) Update(changes []Change) *Zone {
 	u.finishGroups()
 	next := &Zone{
 		cfg:      z.cfg,
+		origin:   z.origin,
 		serial:   nextSerial(z.serial),
-		members:  u.members.done(),
-		names:    u.names.done(),
+		ns:       z.ns,
+		doubtful: z.doubtful,
+		crowded:  u.crowded,
 		problems: u.problems,
 	}
-	next.setApex()
+	next.members, _ = u.members.done()
+	next.names, _ = u.names.done()
+	next.servers, _ = u.servers.done()
+	hosts, primary := next.hosts(), next.primary()
+	next.setApex(hosts, primary)
+	next.reverse = u.finishReverse(hosts, primary)
 	return next
 }
 
 // update is one call of Update.
 type update struct {
+	zone        *Zone // before
 	cfg         *settings
-	members     *tableEdit[*node]
-	names       *tableEdit[*entry]
+	members     *edit[*node]
+	names       *edit[Name]
+	servers     *edit[*Host]
+	crowded     map[string][]*node
+	ownCrowded  bool // crowded is ours to modify
 	problems    map[string][]Problem
-	ownProblems bool                 // problems is ours to modify
-	groups      map[string]groupEdit // by name
+	ownProblems bool
+	groups      map[string]map[string]*part  // by name and member; nil for one that is out
+	pointers    map[pointer]map[string]*part // the same for addresses
 	changed     bool
 }
 
 func (u *update) change(c Change) {
-	old, _ := u.members.get([]byte(c.Name))
+	old, _ := u.members.get(c.Name)
 	if c.Member == nil && old == nil || c.Member != nil && old != nil && old.shows(c.Member) {
 		return
 	}
 	u.changed = true
 	label, ok := Label(c.Name)
 	if !ok {
-		u.replace(old, u.make(c, ""))
+		u.replace(old, u.make(c, "", old))
 		return
 	}
 	// Members whose names differ in case only claim the same label. The first gets it; the others are published
@@ -83,10 +83,10 @@ func (u *update) change(c Change) {
 			after = append(after, n)
 		}
 	}
-	if n := u.make(c, label); n != nil {
+	if n := u.make(c, label, old); n != nil {
 		after = append(after, n)
 	}
-	slices.SortFunc(after, func(a, b *node) int { return compareClaims(a.name, b.name) })
+	slices.SortFunc(after, compareClaims)
 	for i, n := range after {
 		want := label
 		if i > 0 {
@@ -106,48 +106,63 @@ func (u *update) change(c Change) {
 			u.link(n)
 		}
 	}
-	for i, n := range after {
-		if n.label == "" {
-			continue
-		}
-		e := &entry{node: n}
-		if i == 0 {
-			e.also = after[1:]
-		}
-		u.names.set(key(n.label, nodeLabel), e)
-	}
+	u.crowd(label, after)
 	for _, n := range after {
 		u.setProblems(n, after[0])
 	}
 }
 
-// compareClaims orders the claimants of a label: who spells it in small letters comes first, then by bytes.
-func compareClaims(a, b string) int {
-	aLower, bLower := a == strings.ToLower(a), b == strings.ToLower(b)
-	if aLower != bLower {
-		if aLower {
-			return -1
+// compareClaims orders the claimants of a label: who is there comes first, then who spells it in small letters, then by
+// bytes.
+func compareClaims(a, b *node) int {
+	for _, wins := range []func(*node) bool{
+		func(n *node) bool { return !n.down },
+		func(n *node) bool { return n.name == strings.ToLower(n.name) },
+	} {
+		if x, y := wins(a), wins(b); x != y {
+			if x {
+				return -1
+			}
+			return 1
 		}
-		return 1
 	}
-	return strings.Compare(a, b)
+	return strings.Compare(a.name, b.name)
 }
 
-func (u *update) make(c Change, label string) *node {
+func (u *update) make(c Change, label string, old *node) *node {
 	if c.Member == nil {
 		return nil
 	}
 	m := *c.Member
 	m.Name = c.Name
-	return newNode(u.cfg, &m, label)
+	return newNode(u.cfg, &m, label, old)
 }
 
+// claimants returns who claims a label, first who has it.
 func (u *update) claimants(label string) []*node {
-	e, ok := u.names.get([]byte(key(label, nodeLabel)))
+	at, ok := u.names.get(key(label, nodeLabel))
 	if !ok {
 		return nil
 	}
-	return append([]*node{e.node}, e.also...)
+	return append([]*node{at.from.(*node)}, u.crowded[label]...)
+}
+
+// crowd notes who claims a label.
+func (u *update) crowd(label string, claimants []*node) {
+	if len(claimants) < 2 && len(u.crowded[label]) == 0 {
+		return
+	}
+	if !u.ownCrowded {
+		u.ownCrowded = true
+		if u.crowded = maps.Clone(u.crowded); u.crowded == nil {
+			u.crowded = make(map[string][]*node)
+		}
+	}
+	if len(claimants) < 2 {
+		delete(u.crowded, label)
+		return
+	}
+	u.crowded[label] = claimants[1:]
 }
 
 // relabelled returns the node under another label.
@@ -159,8 +174,9 @@ func (n *node) relabelled(cfg *settings, label string) *node {
 		Services:   n.services,
 		Nameserver: n.nameserver,
 		Live:       n.live,
+		Down:       n.down,
 		Stale:      n.stale,
-	}, label)
+	}, label, n)
 }
 
 // replace exchanges a node that has no label.
@@ -177,174 +193,188 @@ func (u *update) replace(old, now *node) {
 // unlink takes the node out of everything.
 func (u *update) unlink(n *node) {
 	u.members.delete(n.name)
+	u.servers.delete(n.name)
 	if n.label != "" {
 		u.names.delete(key(n.label, nodeLabel))
 		u.names.delete(key(nsPrefix + n.label))
 	}
-	for _, k := range n.groupKeys() {
-		u.edit(k)[n.name] = nil
+	for k := range u.groupsOf(n) {
+		u.group(k)[n.name] = nil
+	}
+	for _, o := range n.offers {
+		if o.instance != nil {
+			u.names.delete(o.instanceKey())
+		}
+	}
+	for _, p := range u.zone.pointers(n.host) {
+		u.pointer(p)[n.name] = nil
 	}
 	u.dropProblems(n.name)
 }
 
-// link puts the node into everything but its own name.
+// link puts the node into everything.
 func (u *update) link(n *node) {
 	u.members.set(n.name, n)
+	if n.label != "" {
+		u.names.set(key(n.label, nodeLabel), Name{shapeNode, n})
+	}
 	serves := n.nameserver && n.live
-	if n.nsHost.Name != "" && (serves || n.name == u.cfg.self) {
-		u.names.set(key(nsPrefix+n.label), &entry{ns: n})
+	if n.nsHost != nil && (serves || n.name == u.cfg.self) {
+		u.names.set(key(nsPrefix+n.label), Name{shapeHost, n.nsHost})
 		if serves {
-			u.add(nsKey, n.name, &endpoint{node: n, serving: true})
+			u.servers.set(n.name, n.nsHost)
 		}
 	}
-	for _, s := range n.services {
-		if l, ok := Label(s.Name); ok {
-			u.add(key(l, serviceLabel), n.name, &endpoint{
-				node: n, port: s.Port, weight: s.Weight, priority: s.Priority, serving: n.live && !s.Drain,
-			})
+	for k, p := range u.groupsOf(n) {
+		u.group(k)[n.name] = p
+	}
+	for _, o := range n.offers {
+		if o.instance != nil {
+			u.names.set(o.instanceKey(), Name{shapeInstance, o.instance})
 		}
 	}
-	for _, p := range n.pairs {
-		u.add(key(p.value, p.key, tagLabel), n.name, &endpoint{node: n, serving: n.live})
+	for _, p := range u.zone.pointers(n.host) {
+		u.pointer(p)[n.name] = &part{member: n.name, label: n.label, host: n.host, serving: true}
 	}
 }
 
-// groupKeys lists the groups that link adds a node to.
-func (n *node) groupKeys() []string {
-	keys := []string{nsKey}
-	for _, s := range n.services {
-		if l, ok := Label(s.Name); ok {
-			keys = append(keys, key(l, serviceLabel))
+func (o offer) instanceKey() string { return key(o.part.label, "_"+o.label, tcpLabel) }
+
+// groupsOf yields the names of the sets that a node is part of: services, services by one tag, and tags.
+func (u *update) groupsOf(n *node) func(yield func(string, *part) bool) {
+	return func(yield func(string, *part) bool) {
+		for _, o := range n.offers {
+			service := key(o.label, serviceLabel)
+			if !yield(service, o.part) {
+				return
+			}
+			for _, p := range n.pairs {
+				if !yield(service+key(p.value, p.key), o.part) {
+					return
+				}
+			}
+		}
+		for _, p := range n.pairs {
+			if !yield(key(p.value, p.key, tagLabel), n.part) {
+				return
+			}
 		}
 	}
-	for _, p := range n.pairs {
-		keys = append(keys, key(p.value, p.key, tagLabel))
-	}
-	return keys
 }
 
-func (u *update) edit(key string) groupEdit {
-	edit, ok := u.groups[key]
+func (u *update) group(key string) map[string]*part {
+	g, ok := u.groups[key]
 	if !ok {
-		edit = make(groupEdit)
-		u.groups[key] = edit
+		g = make(map[string]*part)
+		u.groups[key] = g
 	}
-	return edit
+	return g
 }
 
-func (u *update) add(key, member string, e *endpoint) {
-	edit := u.edit(key)
-	edit[member] = append(edit[member], e)
+func (u *update) pointer(p pointer) map[string]*part {
+	g, ok := u.pointers[p]
+	if !ok {
+		g = make(map[string]*part)
+		u.pointers[p] = g
+	}
+	return g
 }
 
+// finishGroups makes the sets that changed, and what else is named after services.
 func (u *update) finishGroups() {
-	for k, edit := range u.groups {
-		var old []*endpoint
-		e, had := u.names.get([]byte(k))
-		if had {
-			old = e.group.all
+	list := newCatalog(u.cfg)
+	if n, ok := u.names.get(catalogKey); ok {
+		list.labels = n.from.(*catalog).labels
+	}
+	services := list.labels.edit()
+	for k, changes := range u.groups {
+		var old tree[*part]
+		if n, ok := u.names.get(k); ok {
+			old = n.from.(*group).parts
 		}
-		all := edit.apply(old)
-		isTag := strings.HasSuffix(k, tagSuffix)
-		switch {
-		case len(all) > 0:
-			u.names.set(k, &entry{group: &group{all: all, isTag: isTag}})
-		case had:
-			u.names.delete(k)
+		parts, changed := old.with(sortedItems(changes))
+		if !changed {
+			continue
 		}
-		if has := len(all) > 0; isTag && has != had {
-			u.countKey(k, has)
+		rest, isService := strings.CutPrefix(k, string(serviceKey))
+		if !isService {
+			u.setGroup(k, shapeTag, &group{parts: parts, policy: &u.cfg.sets})
+			continue
 		}
+		label := rest[:strings.IndexByte(rest, 0)]
+		g := &group{parts: parts, policy: u.cfg.of(label), below: "._" + label + "." + tcpLabel + "." + u.cfg.origin.text}
+		u.setGroup(k, shapeService, g)
+		if len(rest) > len(label)+1 || len(label) == maxLabel {
+			continue // by tag; or there is no room for the underscore
+		}
+		u.setGroup(key("_"+label, tcpLabel, serviceLabel), shapeRFC2782, g)
+		u.setGroup(key("_"+label, udpLabel, serviceLabel), shapeRFC2782, g)
+		u.setGroup(key("_"+label, tcpLabel), shapeBrowse, g)
+		if parts.len() > 0 {
+			services.set(label, true)
+		} else {
+			services.delete(label)
+		}
+	}
+	if labels, changed := services.done(); changed {
+		list.labels = labels
+		u.names.set(catalogKey, Name{shapePointers, list})
 	}
 }
 
-var tagSuffix = key(tagLabel)
-
-// countKey keeps the empty non-terminal KEY.tag as long as there is a VALUE.KEY.tag.
-func (u *update) countKey(tagName string, added bool) {
-	k := tagName[1+int(tagName[0]):] // without VALUE
-	below := 0
-	if e, ok := u.names.get([]byte(k)); ok {
-		below = e.below
-	}
-	if added {
-		below++
-	} else {
-		below--
-	}
-	if below == 0 {
-		u.names.delete(k)
+func (u *update) setGroup(key string, shape shape, g *group) {
+	if g.parts.len() == 0 {
+		u.names.delete(key)
 		return
 	}
-	u.names.set(k, &entry{below: below})
+	u.names.set(key, Name{shape, g})
 }
 
-// setProblems notes what of the node could not be published as it is. first is who has the plain label.
-func (u *update) setProblems(n, first *node) {
-	var found []Problem
-	add := func(format string, args ...any) {
-		found = append(found, Problem{Member: n.name, Text: fmt.Sprintf(format, args...)})
-	}
-	switch {
-	case n.label == "" && n == first:
-		add("node name %q has no DNS label (more than %d characters once escaped): it has no name in %s and no SRV records; give it a shorter name",
-			n.name, maxLabel, u.cfg.originText)
-	case n.label == "":
-		add("node name %q differs from %q in case only, and escaped it is too long: it has no name in %s and no SRV records; rename one",
-			n.name, first.name, u.cfg.originText)
-	case n != first:
-		add("node name %q differs from %q in case only: it is published as %s; rename one", n.name, first.name, n.host.Name)
-	}
-	for _, s := range n.services {
-		if _, ok := Label(s.Name); !ok {
-			add("service name %q of node %q has no DNS label (more than %d characters once escaped): it is not published; give it a shorter name",
-				s.Name, n.name, maxLabel)
+// finishReverse returns the zones of addresses after the update.
+func (u *update) finishReverse(hosts []*Host, primary *Host) []*Zone {
+	nodes := &policy{ttl: u.cfg.nodeTTL, order: OrderStable}
+	names := make([]map[string]Name, len(u.zone.reverse)) // that changed
+	for p, changes := range u.pointers {
+		old := u.zone.reverse[p.zone]
+		g := old.ptr
+		if n, ok := old.names.get([]byte(p.key)); ok && p.key != "" {
+			g = n.from.(*group)
+		}
+		var parts tree[*part]
+		if g != nil {
+			parts = g.parts
+		}
+		for member, now := range changes {
+			if was, ok := parts.get([]byte(member)); ok && now != nil && was.host == now.host {
+				delete(changes, member)
+			}
+		}
+		parts, changed := parts.with(sortedItems(changes))
+		if !changed {
+			continue
+		}
+		if names[p.zone] == nil {
+			names[p.zone] = map[string]Name{}
+		}
+		names[p.zone][p.key] = Name{}
+		if parts.len() > 0 {
+			names[p.zone][p.key] = Name{shapePointers, &group{parts: parts, policy: nodes}}
 		}
 	}
-	u.dropProblems(n.name)
-	if len(found) > 0 {
-		u.writableProblems()[n.name] = found
-	}
-}
-
-func (u *update) dropProblems(member string) {
-	if _, ok := u.problems[member]; ok {
-		delete(u.writableProblems(), member)
-	}
-}
-
-func (u *update) writableProblems() map[string][]Problem {
-	if !u.ownProblems {
-		u.ownProblems = true
-		if u.problems = maps.Clone(u.problems); u.problems == nil {
-			u.problems = make(map[string][]Problem)
+	reverse := slices.Clone(u.zone.reverse)
+	for i, old := range reverse {
+		if names[i] == nil && slices.Equal(old.ns.NS, hosts) && old.soa.SOA.Primary == primary.Name {
+			continue
 		}
-	}
-	return u.problems
-}
-
-// setApex builds the record sets at the origin.
-func (z *Zone) setApex() {
-	z.ns = &RRset{Type: TypeNS, TTL: z.cfg.nodeTTL}
-	if e, ok := z.names.get([]byte(nsKey)); ok {
-		for _, ep := range e.group.all[:min(len(e.group.all), maxNS)] {
-			z.ns.NS = append(z.ns.NS, &ep.node.nsHost)
+		next := *old
+		next.serial = nextSerial(old.serial)
+		if own, ok := names[i][""]; ok {
+			next.ptr, _ = own.from.(*group)
+			delete(names[i], "")
 		}
+		next.names, _ = old.names.with(sortedItems(names[i]))
+		next.setApex(hosts, primary)
+		reverse[i] = &next
 	}
-	primary := &Host{Name: "ns." + z.cfg.originText, A: &RRset{Type: TypeA}, AAAA: &RRset{Type: TypeAAAA}}
-	if self, ok := z.members.get([]byte(z.cfg.self)); ok && self.nsHost.Name != "" {
-		primary = &self.nsHost
-	}
-	if len(z.ns.NS) == 0 {
-		z.ns.NS = []*Host{primary} // a zone has at least one (RFC 1035 section 5.2)
-	}
-	z.soa = &RRset{Type: TypeSOA, TTL: z.cfg.negativeTTL, SOA: &SOA{
-		Primary: primary.Name,
-		Mailbox: "hostmaster." + z.cfg.originText,
-		Serial:  z.serial,
-		Refresh: soaRefresh,
-		Retry:   soaRetry,
-		Expire:  soaExpire,
-		Minimum: z.cfg.negativeTTL,
-	}}
+	return reverse
 }

@@ -1,4 +1,4 @@
-// Package zone turns the members of a cluster into the contents of a DNS zone. It is pure: plain values go in, an
+// Package zone turns the members of a cluster into the contents of DNS zones. It is pure: plain values go in, an
 // immutable Zone comes out, and Lookup says what the zone holds for a name and a type. It knows nothing of gossip,
 // of packets or of sockets; the server above it does the talking.
 //
@@ -11,7 +11,13 @@
 //	_SERVICE._tcp.service          SRV             the same in the form of RFC 2782; _udp likewise
 //	VALUE.KEY.SERVICE.service      A, AAAA, SRV    those of them whose tag KEY is VALUE; pairs repeat and mean AND
 //	VALUE.KEY.tag                  A, AAAA         the live members whose tag KEY is VALUE
+//	_services._dns-sd._udp         PTR             the services, for browsing by RFC 6763
+//	_SERVICE._tcp                  PTR, SRV        the instances of a service; SRV as in RFC 2782
+//	NODE._SERVICE._tcp             SRV, TXT        one instance
 //	ns-NODE                        A, AAAA         the members that serve this zone
+//	status                         TXT             left to the server, which knows how it is
+//
+// Beside it stand zones of addresses (Reverse), which hold PTR records to NODE.node.
 //
 // A name that has something below it but no records of its own exists (an empty non-terminal, RFC 8020), and so
 // does the name of a service whose every instance drains or whose every member is not live.
@@ -19,157 +25,55 @@
 // # Generations
 //
 // A Zone never changes. Update makes the next one, which shares with the old one all that no change touched: the
-// price of an update depends on what changed and on the size of the record sets that hold it, not on the cluster.
+// price of an update depends on what changed, not on the size of the cluster, and Diff finds what changed for as
+// little. Names and members are kept in order (DNSSEC's canonical order, RFC 4034 section 6.1), so a zone can be walked.
 package zone
 
 import (
-	"fmt"
-	"math"
-	"net/netip"
 	"slices"
+	"sort"
 	"strings"
-	"time"
 )
-
-// Config is what a zone is made of besides its members.
-type Config struct {
-	// Origin is the zone's name, such as "gossip."; the last dot may be missing. At most 150 octets.
-	Origin string
-	// Self is the name of the member that serves this zone. It is the primary in the SOA record, and the name
-	// server when no member announces itself as one.
-	Self string
-	// NodeTTL is the TTL of names that stand for one member, ServiceTTL of those that stand for a set of them
-	// (services and tags), NegativeTTL of negative answers (RFC 2308). Whole seconds; 0 means not to be cached.
-	NodeTTL, ServiceTTL, NegativeTTL time.Duration
-	// Serial is the serial of the first zone that Update makes, minus one.
-	Serial uint32
-}
-
-// Member is one member as DNS sees it.
-type Member struct {
-	Name  string
-	Addrs []netip.Addr
-	Tags  map[string]string
-	// Services that the member offers.
-	Services []Service
-	// Nameserver says that the member serves this zone too and belongs in the NS set.
-	Nameserver bool
-	// Live members are in the answers for services and tags. One that is not, because it is about to leave,
-	// answers only for its own name; the names of its services go on to exist.
-	Live bool
-	// Stale says that the member is shown as it was last known, although it may be gone. Answers with it say so, and
-	// may be cached for MaxStaleTTL seconds at most.
-	Stale bool
-}
-
-// MaxStaleTTL is the longest TTL, in seconds, of records that may not be true any more. RFC 8767 section 4 has 30 s,
-// for resolvers that would have to ask a server that is away; here the next query costs nothing.
-const MaxStaleTTL = 5
-
-// Service is one service as one member offers it.
-type Service struct {
-	Name string
-	Port uint16 // 0: has addresses, but no SRV record
-	// Weight is the share of this instance among those of equal priority; 0 is taken as 1.
-	Weight   uint16
-	Priority uint16 // lower is used first
-	Drain    bool   // left out of all answers
-}
-
-// Change says that the member Name is now Member, or is gone if Member is nil.
-type Change struct {
-	Name   string
-	Member *Member
-}
-
-// Problem is a name that could not be published as it is.
-type Problem struct {
-	Member string // whose name or service it is
-	Text   string // what is wrong, and what was done
-}
 
 // Zone is one generation of a zone. It is immutable, and safe for use by any number of goroutines.
+//
+// What New and Update return is the zone of names, which Reverse zones hang on; those are zones of their own, with
+// their own serial, that are made along with it.
 type Zone struct {
 	cfg      *settings
+	origin   *origin
 	serial   uint32
-	members  table[*node]  // by member name
-	names    table[*entry] // by lower-cased wire name relative to the origin
-	problems map[string][]Problem
+	names    tree[Name] // by key relative to the origin
 	soa, ns  *RRset
+	ptr      *group // in a zone of one address: whose it is, or nil
+	doubtful bool
+
+	// In the zone of names alone:
+	members  tree[*node]        // by member name
+	servers  tree[*Host]        // the name servers, by member name
+	crowded  map[string][]*node // by label: who else claims it but the one who has it
+	problems map[string][]Problem
+	reverse  []*Zone // by key of the origin
 }
 
-// settings are shared by all generations.
-type settings struct {
-	origin      []byte // lower-cased wire form
-	originText  string // with the last dot
-	originCount int    // labels
-	self        string
-	nodeTTL     uint32
-	serviceTTL  uint32
-	negativeTTL uint32
+// origin is the name of a zone, in its forms.
+type origin struct {
+	key  string // as Lookup searches for it
+	text string // lower case, with the last dot
 }
 
-// The fixed names below the origin.
-const (
-	nodeLabel    = "node"
-	serviceLabel = "service"
-	tagLabel     = "tag"
-	nsPrefix     = "ns-"
-)
-
-const maxOrigin = 150 // octets; leaves room for two full labels and the fixed ones
-
-// SOA timers, for secondaries. NOTIFY is what keeps them in step, so these only repair.
-const (
-	soaRefresh = 60
-	soaRetry   = 10
-	soaExpire  = 24 * 60 * 60
-)
-
-// New returns an empty zone.
-func New(cfg Config) (*Zone, error) {
-	origin, err := ParseName(cfg.Origin)
+func newOrigin(text string) (*origin, error) {
+	wire, err := ParseName(text)
 	if err != nil {
-		return nil, fmt.Errorf("zone: %w", err)
+		return nil, err
 	}
-	if len(origin) == 1 {
-		return nil, fmt.Errorf("zone %q: the root cannot be served; name a zone such as \"gossip.\"", cfg.Origin)
-	}
-	if len(origin) > maxOrigin {
-		return nil, fmt.Errorf("zone %q: the name has %d octets; at most %d leave room for names below it", cfg.Origin, len(origin), maxOrigin)
-	}
-	s := &settings{origin: lower(origin), self: cfg.Self}
-	s.originText = strings.ToLower(strings.TrimSuffix(cfg.Origin, ".")) + "."
-	s.originCount = strings.Count(s.originText, ".")
-	for _, ttl := range []struct {
-		what string
-		in   time.Duration
-		out  *uint32
-	}{
-		{"node", cfg.NodeTTL, &s.nodeTTL},
-		{"service", cfg.ServiceTTL, &s.serviceTTL},
-		{"negative", cfg.NegativeTTL, &s.negativeTTL},
-	} {
-		seconds := int64(ttl.in / time.Second)
-		if ttl.in < 0 || seconds > math.MaxInt32 { // RFC 2181 section 8
-			return nil, fmt.Errorf("zone %q: %s ttl %v is not between 0 and %d seconds", cfg.Origin, ttl.what, ttl.in, math.MaxInt32)
-		}
-		*ttl.out = uint32(seconds)
-	}
-	z := &Zone{cfg: s, serial: cfg.Serial}
-	names := z.names.edit()
-	for _, labels := range [][]string{
-		{nodeLabel}, {serviceLabel}, {tagLabel}, {"_tcp", serviceLabel}, {"_udp", serviceLabel},
-	} {
-		names.set(key(labels...), &entry{})
-	}
-	z.names = names.done()
-	z.setApex()
-	return z, nil
+	var buf [maxName]byte
+	k, _ := parseKey(wire, &buf)
+	return &origin{key: string(k), text: strings.ToLower(strings.TrimSuffix(text, ".")) + "."}, nil
 }
 
 // Origin returns the zone's name in lower case with its last dot.
-func (z *Zone) Origin() string { return z.cfg.originText }
+func (z *Zone) Origin() string { return z.origin.text }
 
 // Serial returns the serial of this generation.
 func (z *Zone) Serial() uint32 { return z.serial }
@@ -179,6 +83,46 @@ func (z *Zone) Members() int { return z.members.len() }
 
 // SOA returns the set that holds the SOA record. Its TTL is that of negative answers.
 func (z *Zone) SOA() *RRset { return z.soa }
+
+// Reverse returns the zones of addresses that belong to this zone, always the same ones in the same order.
+// Lookup on this zone searches them as well.
+func (z *Zone) Reverse() []*Zone { return z.reverse }
+
+// Doubtful reports whether names that are not in the zone may exist all the same.
+func (z *Zone) Doubtful() bool { return z.doubtful }
+
+// Doubt returns the zone with another view of what it does not hold: while there is doubt, Lookup says Unsure where
+// it would say NXDomain. The contents and the serial stay.
+func (z *Zone) Doubt(doubtful bool) *Zone {
+	if z.doubtful == doubtful {
+		return z
+	}
+	next := *z
+	next.doubtful = doubtful
+	next.reverse = make([]*Zone, len(z.reverse))
+	for i, r := range z.reverse {
+		next.reverse[i] = r.Doubt(doubtful)
+	}
+	return &next
+}
+
+// find returns the zone, this or one of the reverse zones, that a name belongs to; nil if there is none.
+func (z *Zone) find(key []byte) *Zone {
+	if z.origin.holds(key) {
+		return z
+	}
+	// No reverse zone is inside another, so only the last one that is not after the name can hold it.
+	i := sort.Search(len(z.reverse), func(i int) bool { return z.reverse[i].origin.key > string(key) }) - 1
+	if i >= 0 && z.reverse[i].origin.holds(key) {
+		return z.reverse[i]
+	}
+	return nil
+}
+
+// holds reports whether a name is at the origin or below.
+func (o *origin) holds(key []byte) bool {
+	return len(key) >= len(o.key) && string(key[:len(o.key)]) == o.key
+}
 
 // Problems returns what could not be published as it is, ordered by member.
 func (z *Zone) Problems() []Problem {

@@ -20,8 +20,6 @@ const maxReply = 1 << 14
 
 // Config says what the general path does with plain questions.
 type Config struct {
-	// Stable keeps the order of records; else it is random.
-	Stable bool
 	// Size is the UDP payload that replies advertise.
 	Size int
 	// Signed says that who sets the DO bit gets more than the records.
@@ -104,6 +102,9 @@ func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte
 		}
 		result.Truncated = m.truncated
 	case zone.NoData, zone.NXDomain:
+		if found.Zone != z {
+			return nil, Result{} // of a reverse zone: its SOA record names hosts of another
+		}
 		if found.Outcome == zone.NXDomain {
 			result.Rcode = rcodeNXDomain
 		}
@@ -174,7 +175,7 @@ func (m *message) addDenial(d *denial) bool {
 func (m *message) addSet(p *set) bool {
 	order := m.responder.order[:p.count]
 	copy(order, inOrder[:])
-	shuffle := p.random && !m.responder.cfg.Stable && p.count > 1
+	shuffle := p.random && p.count > 1
 	if p.width > 0 {
 		m.addSized(p, order, shuffle)
 	} else {

@@ -42,17 +42,17 @@ type host struct {
 // pack makes the packed form of a set; it returns nil for one that has none.
 func pack(s *zone.RRset) any {
 	n := s.Len()
-	if s.Stale || n == 0 || n > maxRecords {
+	if s.Stale || n == 0 || n > maxRecords || s.Answers > 0 || s.Order == zone.OrderNearest {
 		return (*set)(nil)
 	}
 	p := &set{count: n}
 	ok := false
 	switch s.Type {
 	case zone.TypeA, zone.TypeAAAA:
-		p.random = true
+		p.random = s.Order == zone.OrderRandom
 		ok = p.addAddrs(s)
 	case zone.TypeSRV:
-		p.random = true
+		p.random = s.Order == zone.OrderRandom
 		ok = p.addSRV(s)
 	case zone.TypeTXT:
 		ok = p.addTXT(s)
