@@ -15,6 +15,7 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/render"
 )
 
@@ -55,9 +56,13 @@ func TestDocumentation(t *testing.T) {
 			{Name: "web-2", Addr: netip.MustParseAddr("10.0.0.12"), Port: 8080, Weight: 100},
 		}
 		pool.AssignIDs(servers)
-		got := haproxy.Render(conf.Targets[0].HAProxy.Backends, adapter.Pools{"web": {Name: "web", Servers: servers}})
-		if string(got) != cfg[1] {
-			t.Errorf("the page says\n%s\nbut what is written is\n%s", cfg[1], got)
+		a, err := haproxy.New(conf.Targets[0], record.Peek(t.TempDir()).Memory("docs"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Render(adapter.Pools{"web": {Name: "web", Servers: servers}})
+		if err != nil || string(got.Files[0]) != cfg[1] {
+			t.Errorf("the page says\n%s\nbut what is written is\n%s (%v)", cfg[1], got, err)
 		}
 	})
 	t.Run("nginx", func(t *testing.T) {

@@ -2,13 +2,13 @@ package haproxy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +43,43 @@ func fleet() ([]config.Backend, adapter.Pools) {
 		{Name: "be_web", Service: "web", Mode: "http", Balance: "roundrobin", Options: "check inter 2s", Lines: []string{"option httpchk GET /health"}},
 		{Name: "be_db", Service: "db", Mode: "tcp", Balance: "leastconn"},
 		{Name: "be_none", Service: "none", Mode: "http", Balance: "roundrobin", Options: "check"},
+		{Name: "be_slots", Service: "web", Mode: "http", Balance: "static-rr", Options: "check", Servers: config.ServersSlots, Slots: 6},
 	}, pools
+}
+
+// memory keeps what an adapter wants to be kept.
+type memory struct{ saved []byte }
+
+func (m *memory) Load(v any) (bool, error) {
+	if m.saved == nil {
+		return false, nil
+	}
+	return true, json.Unmarshal(m.saved, v)
+}
+
+func (m *memory) Save(v any) (err error) {
+	m.saved, err = json.Marshal(v)
+	return err
+}
+
+// text is the file for the pools, of an adapter that knows no slots yet.
+func text(t *testing.T, backends []config.Backend, pools adapter.Pools) []byte {
+	t.Helper()
+	a, err := New(config.Target{Files: []config.File{{}}, HAProxy: &config.HAProxy{Backends: backends}}, &memory{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := a.Render(pools)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Files[0]
 }
 
 func TestRender(t *testing.T) {
 	t.Parallel()
-	got := Render(fleet())
+	backends, pools := fleet()
+	got := text(t, backends, pools)
 	path := filepath.Join("testdata", "backends.cfg")
 	if *update {
 		if err := os.WriteFile(path, got, 0o644); err != nil {
@@ -70,7 +101,8 @@ func TestRenderedIsValid(t *testing.T) {
 	program := lbtest.Program(t, "haproxy")
 	dir := t.TempDir()
 	main := lbtest.Write(t, dir, "main.cfg", "defaults\n timeout connect 1s\n timeout client 1s\n timeout server 1s\nfrontend f\n bind 127.0.0.1:1\n")
-	candidate := lbtest.Write(t, dir, "candidate.cfg", string(Render(fleet())))
+	backends, pools := fleet()
+	candidate := lbtest.Write(t, dir, "candidate.cfg", string(text(t, backends, pools)))
 	argv := DefaultCheck(main)
 	argv[0], argv[len(argv)-1] = program, candidate
 	out, err := command.Run(context.Background(), time.Minute, argv)
@@ -82,42 +114,6 @@ func TestRenderedIsValid(t *testing.T) {
 			t.Errorf("haproxy warns: %s", line)
 		}
 	}
-}
-
-func TestParseProcs(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, reply  string
-		workers, old []int
-		failed       int
-		ok           bool
-	}{
-		{"2.6", "#<PID>          <type>          <reloads>       <uptime>        <version>       \n20039           master          2 [failed: 1]   0d00h00m09s     2.6.12-1+deb12u4\n# workers\n20042           worker          1               0d00h00m04s     2.6.12-1+deb12u4\n# old workers\n20041           worker          2               0d00h00m09s     2.6.12-1+deb12u4\n# programs\n\n", []int{20042}, []int{20041}, 1, true},
-		{"3.0 with a program", "#<PID> <type> <reloads> <uptime> <version>\n1 master 0 [failed: 0] 0d00h00m09s 3.0.0\n# workers\n5 worker 0 0d 3.0.0\n# programs\n7 worker 0 0d -\n", []int{5}, nil, 0, true},
-		{"a worker's socket", "Unknown command: 'show proc'\n", nil, nil, 0, false},
-		{"nothing", "", nil, nil, 0, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			p, ok := parseProcs(tt.reply)
-			if !slices.Equal(p.workers, tt.workers) || !slices.Equal(p.old, tt.old) || p.failed != tt.failed || ok != tt.ok {
-				t.Errorf("got %+v, %t", p, ok)
-			}
-		})
-	}
-}
-
-func FuzzParseProcs(f *testing.F) {
-	f.Add("#<PID>\n20039 master 2 [failed: 1] 0d 2.6\n# workers\n20042 worker 1\n# old workers\n20041 worker 2\n")
-	f.Fuzz(func(t *testing.T, reply string) {
-		p, _ := parseProcs(reply)
-		for _, pid := range slices.Concat(p.workers, p.old) {
-			if pid <= 0 {
-				t.Errorf("pid %d from %q", pid, reply)
-			}
-		}
-	})
 }
 
 // TestReload asks a real master for reloads that succeed and that fail.

@@ -135,17 +135,32 @@ type Balancer struct {
 	Main    string // path of its main configuration
 	Dest    string // path of the file for gossip-lbsync
 	Socket  string // HAProxy's master socket
+	Admin   string // HAProxy's Runtime API
 	PIDFile string
 }
 
-// HAProxy starts an HAProxy whose frontend uses backend "web", to be found in Dest, which is empty at first.
+// HAProxyLines are further lines of an HAProxy's configuration.
+type HAProxyLines struct{ Global, Defaults, Frontend string }
+
+// HAProxy starts an HAProxy whose frontend uses backend "web", to be found in Dest, which is empty at first. Its
+// Runtime API is at Admin.
 func HAProxy(t testing.TB) *Balancer {
+	t.Helper()
+	return HAProxyWith(t, func(*Balancer) HAProxyLines { return HAProxyLines{} })
+}
+
+// HAProxyWith does what HAProxy does, with further lines of configuration.
+func HAProxyWith(t testing.TB, lines func(*Balancer) HAProxyLines) *Balancer {
 	t.Helper()
 	program := Program(t, "haproxy")
 	b := newBalancer(t, "haproxy.cfg", "web.cfg")
 	b.Socket = filepath.Join(b.Dir, "master.sock")
+	b.Admin = filepath.Join(b.Dir, "admin.sock")
+	more := lines(b)
 	Write(t, b.Dir, "haproxy.cfg", fmt.Sprintf(`global
     hard-stop-after 10s
+    stats socket %s mode 600 level admin
+    %s
 defaults
     mode http
     timeout connect 2s
@@ -153,10 +168,12 @@ defaults
     timeout server 10s
     timeout queue 5s
     option idle-close-on-response
+    %s
 frontend web
     bind %s
     default_backend web
-`, b.Addr))
+    %s
+`, b.Admin, more.Global, more.Defaults, b.Addr, more.Frontend))
 	Write(t, b.Dir, "web.cfg", "backend web\n")
 	b.Process = Start(t, program, "-W", "-S", b.Socket, "-p", b.PIDFile, "-f", b.Main, "-f", b.Dest)
 	b.up(t)

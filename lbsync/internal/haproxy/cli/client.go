@@ -41,6 +41,13 @@ const (
 type Client struct {
 	network, address string
 	timeout          time.Duration
+	// hangUp closes our half of the connection after the line: only then does a master hang up after its answer.
+	hangUp bool
+}
+
+// NewMaster returns a client of the master process's socket at path.
+func NewMaster(path string, timeout time.Duration) *Client {
+	return &Client{network: "unix", address: path, timeout: timeout, hangUp: true}
 }
 
 // New returns a client of the socket at address, a path, unix:///path or host:port. It does not connect yet.
@@ -50,12 +57,12 @@ func New(address string, timeout time.Duration) *Client {
 		timeout = DefaultTimeout
 	}
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
-		return &Client{"unix", path, timeout}
+		return &Client{network: "unix", address: path, timeout: timeout}
 	}
 	if _, _, err := net.SplitHostPort(address); err == nil && !strings.Contains(address, "/") {
-		return &Client{"tcp", address, timeout}
+		return &Client{network: "tcp", address: address, timeout: timeout}
 	}
-	return &Client{"unix", address, timeout}
+	return &Client{network: "unix", address: address, timeout: timeout}
 }
 
 // Do sends the commands on one line over a connection of its own and returns the whole reply. They are
@@ -78,6 +85,11 @@ func (c *Client) Do(ctx context.Context, commands ...Command) (string, error) {
 	defer stop()
 	if _, err := io.WriteString(conn, line+"\n"); err != nil {
 		return "", c.failed(err)
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && c.hangUp {
+		if err := half.CloseWrite(); err != nil {
+			return "", c.failed(err)
+		}
 	}
 	reply, err := io.ReadAll(io.LimitReader(conn, maxReply+1))
 	switch {
@@ -117,7 +129,7 @@ func (c *Client) Query(ctx context.Context, commands ...Command) ([]string, erro
 	return replies, nil
 }
 
-// Change sends commands of which none but the last may be `del server`, and returns the first failure, a
+// Change sends commands of which none but the last may be DelServer, and none but the first WaitRemovable, and returns the first failure, a
 // *Refused, or an error of Do. The commands after one that failed were tried, too.
 func (c *Client) Change(ctx context.Context, commands ...Command) error {
 	reply, err := c.Do(ctx, commands...)
@@ -125,6 +137,9 @@ func (c *Client) Change(ctx context.Context, commands ...Command) error {
 		return err
 	}
 	replies := Split(reply)
+	if len(replies) > 0 && commands[0].verb == verbWait { // what it says differs, and what follows tells all
+		commands, replies = commands[1:], replies[len(replies)-1:]
+	}
 	for i, command := range commands {
 		if i >= len(replies) {
 			return fmt.Errorf("haproxy at %s: %w: %d replies to %d commands", c.address, ErrSilent, len(replies), len(commands))

@@ -85,9 +85,11 @@ func SetShare(r Ref, full bool) Command {
 // ShutdownSessions ends all sessions of a server.
 func ShutdownSessions(r Ref) Command { return build("shutdown sessions server", []string{r.ref()}) }
 
+const verbWait = "wait"
+
 // WaitRemovable waits at most that many milliseconds until a server can be deleted (HAProxy 3.0 and later).
 func WaitRemovable(r Ref, ms int) Command {
-	return build("wait", nil, strconv.Itoa(ms)+"ms", "srv-removable", r.String())
+	return build(verbWait, nil, strconv.Itoa(ms)+"ms", "srv-removable", r.String())
 }
 
 // ShowInfo asks for the process.
@@ -101,6 +103,15 @@ func ShowConn(backend string) Command { return build("show servers conn", names(
 
 // ShowStat asks for the statistics of the servers of a backend.
 func ShowStat(backend string) Command { return build("show stat", names(backend), "4", "-1") }
+
+// ShowProcesses asks a master for its workers.
+func ShowProcesses() Command { return build("show proc", nil) }
+
+// ShowWorkerInfo asks a master for the ShowInfo of its newest worker.
+func ShowWorkerInfo() Command { return build("@1 show info", nil) }
+
+// Reload makes a master load its configuration anew.
+func Reload() Command { return build("reload", nil) }
 
 func names(name string) []string {
 	if name == "" {

@@ -38,8 +38,11 @@ const (
 	checkFailed  = 2    // the first of ServerState.Verdict that says something
 )
 
+// Watched tells whether the server is checked.
+func (s ServerState) Watched() bool { return s.Check&checkEnabled != 0 }
+
 // Judged tells whether a check has said something about the server.
-func (s ServerState) Judged() bool { return s.Check&checkEnabled != 0 && s.Verdict >= checkFailed }
+func (s ServerState) Judged() bool { return s.Watched() && s.Verdict >= checkFailed }
 
 // Up tells whether the server takes traffic as far as its health goes.
 func (s ServerState) Up() bool { return s.Op != 0 }
