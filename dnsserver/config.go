@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed-645ce708/gossip/dnsserver/transfer"
+	"github.com/seed-645ce708/gossip/dnsserver/tsig"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -60,6 +62,12 @@ type Config struct {
 	// NSID is what the server calls itself, in the EDNS option of that name and as hostname.bind and id.server;
 	// Version the answer for version.bind. At most MaxIdentifier octets; "" tells nothing.
 	NSID, Version string
+
+	// Keys are those that clients may sign their messages with (TSIG, RFC 8945); what is signed with any other is
+	// refused. Nil: there is none.
+	Keys *tsig.Keyring
+	// Transfers hands the zone to secondaries; nil: to nobody.
+	Transfers *transfer.Server
 
 	// Report is told of what goes wrong behind queries, such as a certificate that was replaced by something else. It
 	// may be called by several goroutines; nil means nobody wants to know.

@@ -117,9 +117,9 @@ func (r *responder) checkCookie(req *request, rep *reply, p path) bool {
 	}
 	fresh := r.policy.cookies.Make([cookie.ClientSize]byte(req.edns.cookie), p.client, p.now)
 	rep.addOption(&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(fresh[:])}, len(fresh))
-	rep.known = status == cookie.Good
+	rep.known = rep.known || status == cookie.Good
 	switch {
-	case rep.known:
+	case status == cookie.Good:
 		r.stats.cookiesGood.Add(1)
 	case status == cookie.Bad:
 		r.stats.cookiesBad.Add(1)

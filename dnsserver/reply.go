@@ -29,14 +29,7 @@ type reply struct {
 }
 
 func newReply(req *request, p path) *reply {
-	rep := &reply{req: req, tcp: p.tcp, limit: maxMessage, size: headerSize}
-	if !p.tcp {
-		rep.limit = minUDP
-		if req.edns.present {
-			// Less than 512 means 512: RFC 6891 section 6.2.3.
-			rep.limit = max(minUDP, min(int(req.edns.size), p.udpLimit))
-		}
-	}
+	rep := &reply{req: req, tcp: p.tcp, limit: p.limit(req) - p.overhead(), size: headerSize}
 	if rep.echoesQuestion() {
 		rep.size += len(req.wireName) + questionTail
 	}
@@ -44,6 +37,18 @@ func newReply(req *request, p path) *reply {
 		rep.size += optSize
 	}
 	return rep
+}
+
+// limit returns the longest reply to a query, in octets.
+func (p *path) limit(req *request) int {
+	switch {
+	case p.tcp:
+		return maxMessage
+	case !req.edns.present:
+		return minUDP
+	}
+	// Less than 512 means 512: RFC 6891 section 6.2.3.
+	return max(minUDP, min(int(req.edns.size), p.udpLimit))
 }
 
 // Sizes on the wire. Owners of answers are the name asked for, hence a pointer of two octets.

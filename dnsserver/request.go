@@ -28,6 +28,7 @@ type request struct {
 	question  dns.Question
 
 	edns   edns
+	signed bool // has a TSIG record
 	broken bool // does not parse; what parsed before is set
 }
 
@@ -72,6 +73,7 @@ func parse(packet []byte) request {
 			return req
 		}
 		off = rr.end
+		req.signed = req.signed || rr.rrtype == dns.TypeTSIG
 		if rr.rrtype != dns.TypeOPT {
 			continue
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
+	"github.com/seed-645ce708/gossip/dnsserver/transfer"
+	"github.com/seed-645ce708/gossip/dnsserver/tsig"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -16,7 +18,10 @@ type path struct {
 	tcp    bool // UDP if not
 	tls    bool // TCP with TLS
 	client netip.Addr
-	now    time.Time // with the monotonic clock
+	now    time.Time      // with the monotonic clock
+	signed *tsig.Exchange // signs the reply; nil if the query was not signed
+	// send sends a message before the reply, as transfers over TCP do. It keeps the packet no longer than it runs.
+	send func(packet []byte) error
 	// udpLimit is the longest reply over UDP to a client that says it takes as much.
 	udpLimit int
 	// idle is how long a connection may be silent.
@@ -32,6 +37,8 @@ type policy struct {
 	origin        time.Time    // from which the limiter counts time
 	nsid          string       // "": none
 	version       string       // "": refused
+	keys          *tsig.Keyring
+	transfers     *transfer.Server // nil: all are refused
 }
 
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
@@ -70,8 +77,17 @@ func (r *responder) general(packet []byte, p path) []byte {
 		return nil
 	}
 	req := parse(packet)
+	refused := r.open(&req, &p)
+	if r.transfers(&req, p) {
+		return r.transfer(&req, p)
+	}
 	rep := newReply(&req, p)
-	r.answer(&req, rep, p)
+	rep.known = p.signed != nil
+	if refused == nil {
+		r.answer(&req, rep, p)
+	} else {
+		rep.rcode = dns.RcodeNotAuth
+	}
 	if !r.limit(rep, p) {
 		return nil
 	}
@@ -81,6 +97,7 @@ func (r *responder) general(packet []byte, p path) []byte {
 		return nil
 	}
 	r.packed = out
+	out = r.seal(out, packet, p, refused)
 	r.stats.count(&req, rep)
 	r.stats.latency.observe(time.Since(p.now))
 	return out

@@ -41,7 +41,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, conns: newConns(cfg.MaxTCP, cfg.MaxTCPPerClient), done: make(chan struct{})}
-	s.policy = policy{requireCookie: cfg.Cookies == CookiesRequire, origin: time.Now(), nsid: cfg.NSID, version: cfg.Version}
+	s.policy = policy{
+		requireCookie: cfg.Cookies == CookiesRequire, origin: time.Now(), nsid: cfg.NSID, version: cfg.Version,
+		keys: cfg.Keys, transfers: cfg.Transfers,
+	}
 	if cfg.RateLimit > 0 {
 		s.policy.limiter = rrl.New(rrl.Config{Rate: cfg.RateLimit, Slip: cfg.RateSlip, Exempt: cfg.RateExempt})
 	}

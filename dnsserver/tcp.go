@@ -69,6 +69,8 @@ type stream struct {
 	stats   *counters
 	in      *bufio.Reader
 	out     []byte // replies that have not been sent
+	// patience is how long the client may take for them, if that is longer than for any message.
+	patience time.Duration
 }
 
 func (s *Server) serveConn(c *stream, config *tls.Config) {
@@ -94,7 +96,7 @@ const maxUnsent = 16 << 10
 // Replies to queries that came together leave together.
 func (c *stream) serve() {
 	r := c.server.responder(c.stats)
-	p := path{tcp: true, tls: c.tls, client: c.client, idle: c.server.cfg.IdleTimeout}
+	p := path{tcp: true, tls: c.tls, client: c.client, idle: c.server.cfg.IdleTimeout, send: c.send}
 	received := &c.stats.tcp
 	if c.tls {
 		received = &c.stats.tls
@@ -106,18 +108,38 @@ func (c *stream) serve() {
 			return
 		}
 		received.Add(1)
+		c.patience = 0
 		p.now = time.Now()
 		reply := r.respond(packet, p)
 		if reply == nil {
 			_ = c.flush() // what came before it was well
 			return        // no client of ours: it sent something that is not a query
 		}
-		c.out = binary.BigEndian.AppendUint16(c.out, uint16(len(reply)))
-		c.out = append(c.out, reply...)
+		c.queue(reply)
 		if (len(c.out) > maxUnsent || !c.pending()) && !c.flush() {
 			return
 		}
 	}
+}
+
+// queue puts a message behind those that have not been sent.
+func (c *stream) queue(packet []byte) {
+	c.out = binary.BigEndian.AppendUint16(c.out, uint16(len(packet)))
+	c.out = append(c.out, packet...)
+}
+
+// transferTimeout is how long a secondary may take for the next messages of a transfer: it has work to do with those
+// that it got.
+const transferTimeout = 30 * time.Second
+
+// send sends a message that is not the last of a reply.
+func (c *stream) send(packet []byte) error {
+	c.queue(packet)
+	c.patience = transferTimeout
+	if len(c.out) > maxUnsent && !c.flush() {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // pending reports whether a whole message has arrived already.
@@ -137,7 +159,7 @@ func (c *stream) flush() bool {
 	if len(c.out) == 0 {
 		return true
 	}
-	if c.conn.SetWriteDeadline(time.Now().Add(c.server.cfg.ReadTimeout)) != nil {
+	if c.conn.SetWriteDeadline(time.Now().Add(max(c.patience, c.server.cfg.ReadTimeout))) != nil {
 		return false
 	}
 	_, err := c.conn.Write(c.out) // in one, so that it leaves in as few segments as can be

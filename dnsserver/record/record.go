@@ -1,0 +1,133 @@
+// Package record turns the record sets of a zone into resource records: as the DNS library has them, for messages, and in
+// a compact form that can be compared and kept. It is pure.
+package record
+
+import (
+	"fmt"
+
+	"github.com/miekg/dns"
+
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
+)
+
+// Record is one resource record in uncompressed wire form. Equal records are equal strings.
+type Record string
+
+// Of returns the records of a set in order. The owner is fully qualified.
+func Of(owner string, set *zone.RRset) []dns.RR {
+	rrs := make([]dns.RR, 0, set.Len())
+	h := dns.RR_Header{Name: owner, Rrtype: uint16(set.Type), Class: dns.ClassINET, Ttl: set.TTL}
+	for i := range set.Len() {
+		switch set.Type {
+		case zone.TypeA:
+			rrs = append(rrs, &dns.A{Hdr: h, A: set.Addrs[i].AsSlice()})
+		case zone.TypeAAAA:
+			rrs = append(rrs, &dns.AAAA{Hdr: h, AAAA: set.Addrs[i].AsSlice()})
+		case zone.TypeSRV:
+			s := set.SRV[i]
+			rrs = append(rrs, &dns.SRV{Hdr: h, Priority: s.Priority, Weight: s.Weight, Port: s.Port, Target: s.Target.Name})
+		case zone.TypeTXT:
+			txt := make([]string, len(set.TXT[i]))
+			for j, s := range set.TXT[i] {
+				txt[j] = escape(s)
+			}
+			rrs = append(rrs, &dns.TXT{Hdr: h, Txt: txt})
+		case zone.TypePTR:
+			rrs = append(rrs, &dns.PTR{Hdr: h, Ptr: set.Names[i]})
+		case zone.TypeNS:
+			rrs = append(rrs, &dns.NS{Hdr: h, Ns: set.NS[i].Name})
+		case zone.TypeSOA:
+			s := set.SOA
+			rrs = append(rrs, &dns.SOA{
+				Hdr: h, Ns: s.Primary, Mbox: s.Mailbox, Serial: s.Serial,
+				Refresh: s.Refresh, Retry: s.Retry, Expire: s.Expire, Minttl: s.Minimum,
+			})
+		}
+	}
+	return rrs
+}
+
+// Pack returns the compact form of a record.
+func Pack(rr dns.RR) (Record, error) {
+	buf := make([]byte, dns.Len(rr))
+	n, err := dns.PackRR(rr, buf, 0, nil, false)
+	if err != nil {
+		return "", fmt.Errorf("record of %s: %w", rr.Header().Name, err)
+	}
+	return Record(buf[:n]), nil
+}
+
+// PackAll returns the compact forms of a set's records. A record that cannot be packed, which would be our mistake, is
+// left out: so it is from answers.
+func PackAll(owner string, set *zone.RRset) []Record {
+	if set == nil {
+		return nil
+	}
+	out := make([]Record, 0, set.Len())
+	for _, rr := range Of(owner, set) {
+		if r, err := Pack(rr); err == nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// RR returns the record as the DNS library has it. It must come from Pack.
+func (r Record) RR() dns.RR {
+	rr, _, err := dns.UnpackRR([]byte(r), 0)
+	if err != nil {
+		return &dns.ANY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeANY, Class: dns.ClassINET}} // no Record of ours
+	}
+	return rr
+}
+
+// String returns the record as a line of a zone file.
+func (r Record) String() string { return r.RR().String() }
+
+// Diff returns what has to go from old and to be added to it to make it now, each in its order.
+func Diff(old, now []Record) (gone, added []Record) {
+	had := make(map[Record]bool, len(old))
+	for _, r := range old {
+		had[r] = true
+	}
+	kept := make(map[Record]bool, len(now))
+	for _, r := range now {
+		if had[r] {
+			kept[r] = true
+		} else {
+			added = append(added, r)
+		}
+	}
+	for _, r := range old {
+		if !kept[r] {
+			gone = append(gone, r)
+		}
+	}
+	return gone, added
+}
+
+// Text returns a string as it stands in dns.TXT. It must fit into one string of such a record.
+func Text(s string) (string, error) {
+	if len(s) > maxString {
+		return "", fmt.Errorf("%d octets are more than the %d that a string may have", len(s), maxString)
+	}
+	return escape(s), nil
+}
+
+const maxString = 255 // RFC 1035 section 3.3
+
+// escape writes a string as the library takes it: in the escapes of zone files.
+func escape(s string) string {
+	b := make([]byte, 0, len(s)+8)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\\' || c == '"':
+			b = append(b, '\\', c)
+		case c < ' ' || c > '~':
+			b = append(b, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
