@@ -143,7 +143,7 @@ func (a *Agent) examineSelf(ctx context.Context, snap *view.Snapshot) doctor.Loc
 		Name: a.cfg.NodeName, Addr: a.gossip.Addr(), RPCAddr: a.rpcAddr, RPCAuth: a.cfg.RPCAuth != "", Queues: a.queueDepths(),
 		Score: a.gossip.HealthScore(), Alive: snap.Count(view.StatusAlive), Failed: snap.Count(view.StatusFailed),
 		Isolated: snap.Confidence.Isolated, Doubt: doubt(snap.Confidence),
-		Dropped: a.pipeline.Dropped() + handled.Total.Dropped + handled.Lost, Waiting: handled.Total.Waiting,
+		Dropped: handled.Total.Dropped + handled.Lost, Waiting: handled.Total.Waiting,
 	}
 	if a.dns == nil {
 		return l

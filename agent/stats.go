@@ -30,7 +30,6 @@ func (a *Agent) Stats() api.Stats {
 		"gossip": {
 			"version":          a.opts.Version,
 			"revision":         strconv.FormatUint(a.view.Load().Rev, 10),
-			"events_dropped":   strconv.FormatUint(a.pipeline.Dropped(), 10),
 			"handlers_run":     strconv.FormatUint(handled.Total.Run, 10),
 			"handlers_failed":  strconv.FormatUint(handled.Total.Failed, 10),
 			"handlers_dropped": strconv.FormatUint(handled.Total.Dropped+handled.Lost, 10),

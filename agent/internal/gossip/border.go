@@ -22,6 +22,7 @@ import (
 type border struct {
 	memberlist.Transport
 	cluster string
+	squeeze bool
 	log     hclog.Logger
 	packets chan *memberlist.Packet
 	streams chan net.Conn
@@ -51,9 +52,10 @@ const (
 // mismatch begins what a peer of another cluster is told.
 const mismatch = "cluster mismatch: "
 
-func newBorder(t memberlist.Transport, cluster string, log hclog.Logger) *border {
+// newBorder returns the border of a cluster. With squeeze it compresses exchanges of state.
+func newBorder(t memberlist.Transport, cluster string, squeeze bool, log hclog.Logger) *border {
 	b := &border{
-		Transport: t, cluster: cluster, log: log,
+		Transport: t, cluster: cluster, squeeze: squeeze, log: log,
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn),
 	}
 	b.alive, b.end = context.WithCancel(context.Background())
@@ -117,10 +119,18 @@ func (b *border) checkStream(conn net.Conn) {
 		return
 	}
 	select {
-	case b.streams <- &sniffed{Conn: conn, r: r}: // memberlist sets the deadline anew
+	case b.streams <- &sniffed{Conn: b.dress(conn), r: r}: // memberlist sets the deadline anew
 	case <-b.alive.Done():
 		_ = conn.Close() // nobody is left to serve it
 	}
+}
+
+// dress makes a stream one for memberlist to write to.
+func (b *border) dress(conn net.Conn) net.Conn {
+	if b.squeeze {
+		return squeezed{conn}
+	}
+	return conn
 }
 
 // readLabel takes the cluster's name off a stream; it is "" if there is none.
@@ -200,7 +210,7 @@ func (b *border) DialAddressTimeout(addr memberlist.Address, timeout time.Durati
 	if err != nil {
 		return nil, err
 	}
-	return newVisit(conn), nil
+	return newVisit(b.dress(conn)), nil
 }
 
 // DialTimeout is DialAddressTimeout without a name.
@@ -209,7 +219,7 @@ func (b *border) DialTimeout(addr string, timeout time.Duration) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	return newVisit(conn), nil
+	return newVisit(b.dress(conn)), nil
 }
 
 // Shutdown closes the transport and waits until nothing more comes from it.

@@ -149,7 +149,7 @@ func Start(cfg Config) (*Gossip, error) {
 	ml.ProtocolVersion = memberlistProtocol
 	ml.DelegateProtocolMin, ml.DelegateProtocolMax = delegateMin, delegateMax
 	ml.DelegateProtocolVersion = cfg.Protocol
-	ml.EnableCompression = cfg.Compression
+	ml.EnableCompression = cfg.Compression && cfg.Keyring != nil // what is encrypted must be compressed before; else see squeezed
 	ml.LogOutput = nil
 	ml.Logger = cfg.Std
 	if cfg.Keyring != nil {
@@ -180,7 +180,7 @@ func Start(cfg Config) (*Gossip, error) {
 			}
 		}
 	}
-	ml.Transport = newBorder(ml.Transport, cfg.Cluster, cfg.Log)
+	ml.Transport = newBorder(ml.Transport, cfg.Cluster, cfg.Compression && cfg.Keyring == nil, cfg.Log)
 	if cfg.Dialed != nil {
 		ml.Transport = watched{ml.Transport, cfg.Dialed}
 	}

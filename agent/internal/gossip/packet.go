@@ -11,7 +11,6 @@ const (
 	cryptOverhead    = 29    // version, nonce and tag of AES-GCM
 	compoundHead     = 2     // before gossiped messages
 	compoundOverhead = 2 + 1 // each of them
-	compressFrom     = 512   // bytes from which it is worth trying
 )
 
 // sealed reports whether packets must pass through memberlist: to be encrypted, or to carry the cluster's label.
@@ -42,10 +41,9 @@ func (g *Gossip) pushTo(to peer, msg []byte) {
 	}
 }
 
-// sendPacket sends a message by UDP. Short ones in the clear are put into a packet here: memberlist would try to
-// compress each, which costs more than all the rest of sending it and makes hardly any shorter.
+// sendPacket sends a message by UDP. One in the clear is put into a packet here, which is quicker.
 func (g *Gossip) sendPacket(addr, node string, msg []byte) error {
-	if g.sealed() || g.ml.EnableCompression && len(msg) >= compressFrom {
+	if g.sealed() {
 		return g.list.SendToAddress(memberlist.Address{Addr: addr, Name: node}, msg)
 	}
 	packet := append(make([]byte, 0, 1+len(msg)), userMessage)

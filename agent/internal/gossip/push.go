@@ -30,8 +30,8 @@ const (
 // three there would send more than Serf does; and two are nearly all.
 const smallCluster = 9
 
-// pusher sends fresh messages at once to a few members. What is pushed while it sends waits and goes out together, so
-// that messages are sent singly when there are few, and many to a packet when there are many.
+// pusher sends fresh messages at once to a few members. What is pushed shortly after waits and goes out together, so that
+// messages are sent singly when there are few, and many to a packet when there are many.
 type pusher struct {
 	roster *roster
 	fanout int                       // members to push to; 0 pushes nothing
@@ -45,6 +45,8 @@ type pusher struct {
 	mu      sync.Mutex
 	pending [][]byte
 	dropped int
+	busy    bool          // somebody is sending
+	due     time.Time     // not before this
 	wake    chan struct{} // capacity 1
 }
 
@@ -63,7 +65,7 @@ func newPusher(r *roster, fanout, limit int, send func(peer, []byte)) *pusher {
 // but for the order of things, and joins come in bursts.
 func urgent(t wire.Type) bool { return t != wire.TypeJoin && wire.Spreads(t) }
 
-// push queues a message, if it is urgent. It never blocks and keeps msg.
+// push sends a message, if it is urgent, or queues it if others were sent just now. It keeps msg.
 func (p *pusher) push(msg []byte) {
 	if p.fanout == 0 || !urgent(wire.Type(msg[0])) {
 		return
@@ -74,35 +76,61 @@ func (p *pusher) push(msg []byte) {
 	} else {
 		p.dropped++
 	}
+	first := len(p.pending) == 1
 	p.mu.Unlock()
+	// Whoever brings the first message sends it: to wake another goroutine costs more than that.
+	if first && p.sendPending() == 0 {
+		return
+	}
+	p.notify()
+}
+
+// notify wakes run.
+func (p *pusher) notify() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // run has not seen the last wake-up yet
+	default: // it has not seen the last wake-up yet
 	}
 }
 
-// run sends until stop is closed.
+// run sends what push leaves, until stop is closed.
 func (p *pusher) run(stop <-chan struct{}) {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
 	for {
 		select {
 		case <-p.wake:
 		case <-stop:
 			return
 		}
-		select {
-		case <-pause.C:
-		case <-stop:
-			return
+		for pause := p.sendPending(); pause > 0; pause = p.sendPending() {
+			if !sleep(pause, stop) {
+				return
+			}
 		}
-		p.mu.Lock()
-		msgs, dropped := p.pending, p.dropped
-		p.pending, p.dropped = nil, 0
-		p.mu.Unlock()
-		p.flush(time.Now(), msgs, dropped)
-		pause.Reset(pushPause)
 	}
+}
+
+// sendPending sends what waits, if it is time, or else returns how long to wait. Whoever is sending already will see to
+// what comes meanwhile.
+func (p *pusher) sendPending() (pause time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy || len(p.pending) == 0 {
+		return 0
+	}
+	now := time.Now()
+	if pause = p.due.Sub(now); pause > 0 {
+		return pause
+	}
+	msgs, dropped := p.pending, p.dropped
+	p.pending, p.dropped, p.busy = nil, 0, true
+	p.mu.Unlock()
+	p.flush(now, msgs, dropped)
+	p.mu.Lock()
+	p.busy, p.due = false, time.Now().Add(pushPause)
+	if len(p.pending) > 0 {
+		p.notify()
+	}
+	return 0
 }
 
 // flush sends messages, and counts those that are left to gossip.

@@ -94,13 +94,6 @@ func (r *roster) find(name string) (p peer, ok bool) {
 	return p, ok
 }
 
-// changes returns how often members came or went.
-func (r *roster) changes() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.version
-}
-
 // confidant returns a random member to exchange state with, unless nobody has come or gone since the last time.
 func (r *roster) confidant(intn func(int) int) (p peer, ok bool) {
 	r.mu.Lock()
