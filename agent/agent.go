@@ -360,6 +360,11 @@ func (a *Agent) Reload(cfg Config) (Config, error) {
 	if err := a.reloadTags(next.Tags); err != nil {
 		return a.settings, fmt.Errorf("failed to update tags: %w", err)
 	}
+	if a.dns != nil {
+		if err := a.dns.Reload(); err != nil {
+			return a.settings, fmt.Errorf("failed to reload files of DNS: %w", err)
+		}
+	}
 	a.settings = next
 	a.log.Info("configuration reloaded")
 	return next, nil

@@ -220,14 +220,17 @@ func (a *Agent) startDNS() error {
 		return nil
 	}
 	log := a.logs.Logger("dns")
-	cfg := dnsbridge.Settings(a.cfg)
-	cfg.Addr, cfg.Ready, cfg.Log = a.addrs.DNS, a.synced.Load, log
+	cfg, err := dnsbridge.Settings(a.cfg, a.opts.Version)
+	if err != nil {
+		return err
+	}
+	cfg.Addr, cfg.Server.TLSAddr, cfg.Ready, cfg.Log = a.addrs.DNS, a.addrs.DNSTLS, a.synced.Load, log
 	bridge, err := dnsbridge.New(cfg, a.view)
 	if err != nil {
 		return err
 	}
 	err = bridge.Start()
-	if errors.Is(err, syscall.EADDRINUSE) && !a.cfg.DNSAddrSet {
+	if errors.Is(err, syscall.EADDRINUSE) && !a.cfg.DNSAddrSet && a.addrs.DNSTLS == "" {
 		log.Warn("no DNS: the default address is taken, perhaps by another agent; choose one with -dns-addr",
 			"addr", a.addrs.DNS)
 		return nil

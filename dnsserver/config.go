@@ -80,13 +80,13 @@ type Config struct {
 }
 
 // CookiePolicy is what becomes of DNS cookies (RFC 7873).
-type CookiePolicy uint8
+type CookiePolicy string
 
-// The policies.
+// The policies. The empty one is CookiesOn.
 const (
-	CookiesOn      CookiePolicy = iota // given to who asks, and honoured
-	CookiesOff                         // ignored, as an option that nobody knows
-	CookiesRequire                     // who speaks cookies must show a good one over UDP
+	CookiesOn      CookiePolicy = "on"      // given to who asks, and honoured
+	CookiesOff     CookiePolicy = "off"     // ignored, as an option that nobody knows
+	CookiesRequire CookiePolicy = "require" // who speaks cookies must show a good one over UDP
 )
 
 // complete fills in defaults and checks the rest.
@@ -115,6 +115,13 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.UDPSize < minUDP || cfg.UDPSize > maxMessage {
 		return fmt.Errorf("dns server: udp size %d is not between %d and %d octets", cfg.UDPSize, minUDP, maxMessage)
+	}
+	switch cfg.Cookies {
+	case "":
+		cfg.Cookies = CookiesOn
+	case CookiesOn, CookiesOff, CookiesRequire:
+	default:
+		return fmt.Errorf("dns server: no policy for cookies is called %q", cfg.Cookies)
 	}
 	if len(cfg.NSID) > MaxIdentifier || len(cfg.Version) > MaxIdentifier {
 		return fmt.Errorf("dns server: an identifier or version of more than %d octets", MaxIdentifier)

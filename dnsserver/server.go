@@ -16,6 +16,9 @@ import (
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 )
 
+// ErrTLS is in errors that are about DNS over TLS alone.
+var ErrTLS = errors.New("dns over TLS")
+
 // Server answers DNS queries over UDP, TCP and TLS. Use New, then Start, then Close.
 type Server struct {
 	cfg    Config
@@ -57,7 +60,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.tls() {
 		var err error
 		if s.cert, err = certfile.Load(cfg.TLSCert, cfg.TLSKey, cfg.Report); err != nil {
-			return nil, fmt.Errorf("dns over TLS: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrTLS, err)
 		}
 	}
 	return s, nil
@@ -115,23 +118,25 @@ func (s *Server) Start() error {
 	if s.started || s.closed {
 		return errors.New("dns server: started before, or closed")
 	}
-	s.tls = s.cfg.TLSListener
+	tlsListener := s.cfg.TLSListener
+	if tlsListener == nil && s.cfg.TLSAddr != "" {
+		var err error
+		if tlsListener, err = net.Listen("tcp", s.cfg.TLSAddr); err != nil {
+			return fmt.Errorf("%w: listen: %w", ErrTLS, err)
+		}
+	}
 	if s.cfg.PacketConn != nil {
 		s.udp, s.listener = packetServer{s.cfg.PacketConn}, s.cfg.Listener
 	} else {
 		var err error
 		if s.udp, s.listener, err = listen(s.cfg.Addr); err != nil {
+			if tlsListener != nil {
+				_ = tlsListener.Close() // it served nobody yet
+			}
 			return err
 		}
 	}
-	if s.tls == nil && s.cfg.TLSAddr != "" {
-		var err error
-		if s.tls, err = net.Listen("tcp", s.cfg.TLSAddr); err != nil {
-			err = errors.Join(fmt.Errorf("dns over TLS: listen: %w", err), s.udp.Close(), s.listener.Close())
-			s.udp, s.listener = nil, nil
-			return err
-		}
-	}
+	s.tls = tlsListener
 	s.started = true
 	s.udp.start(s)
 	s.wg.Go(func() { s.serveTCP(s.listener, nil) })

@@ -111,9 +111,12 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 	log := logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: c.stderr}).Logger("dns")
 
 	m := mirror.New(mirror.Config{Local: src.node, StaleLimit: cfg.DNSStaleLimit, FlapHalfLife: cfg.FlapHalfLife, Log: log})
-	settings := dnsbridge.Settings(cfg)
+	settings, err := dnsbridge.Settings(cfg, productVersion())
+	if err != nil {
+		return err
+	}
 	settings.Ready, settings.Log = m.Ready, log
-	if settings.Addr, err = cfg.DNSListen(); err != nil {
+	if settings.Addr, settings.Server.TLSAddr, err = cfg.DNSListen(); err != nil {
 		return err
 	}
 	if settings.Addr == "" {

@@ -16,9 +16,10 @@ type Addresses struct {
 	Bind netip.AddrPort
 	// Advertise is what other members are told; invalid if it is the bound address.
 	Advertise netip.AddrPort
-	// RPC and DNS are HOST:PORT as net.Listen takes it. DNS is "" if DNS is off.
-	RPC string
-	DNS string
+	// RPC, DNS and DNSTLS are HOST:PORT as net.Listen takes it. DNS is "" if DNS is off, DNSTLS if DNS over TLS is.
+	RPC    string
+	DNS    string
+	DNSTLS string
 	// Interface is the network interface of -iface; nil if none was named.
 	Interface *net.Interface
 	// Notice is a line for people about an address that was chosen for them; may be "".
@@ -49,18 +50,24 @@ func (c Config) Addresses(ctx context.Context) (Addresses, error) {
 	if a.RPC, err = listenAddr("RPC", c.RPCAddr); err != nil {
 		return Addresses{}, err
 	}
-	if a.DNS, err = c.DNSListen(); err != nil {
+	if a.DNS, a.DNSTLS, err = c.DNSListen(); err != nil {
 		return Addresses{}, err
 	}
 	return a, nil
 }
 
-// DNSListen returns where DNS listens, HOST:PORT as net.Listen takes it; "" if it is off.
-func (c Config) DNSListen() (string, error) {
+// DNSListen returns where DNS and DNS over TLS listen, HOST:PORT as net.Listen takes it; "" for what is off.
+func (c Config) DNSListen() (dns, tls string, err error) {
 	if c.DNSAddr == "" {
-		return "", nil
+		return "", "", nil
 	}
-	return listenAddr("DNS", c.DNSAddr)
+	if dns, err = listenAddr("DNS", c.DNSAddr); err != nil {
+		return "", "", err
+	}
+	if c.DNS.TLSAddr != "" {
+		tls, err = listenAddr("DNS over TLS", c.DNS.TLSAddr)
+	}
+	return dns, tls, err
 }
 
 // useInterface picks or checks the bound address (Serf reference 3.2, interface).

@@ -150,6 +150,9 @@ func (c *Config) validate() error {
 			return err
 		}
 	}
+	if err := c.DNS.validate(); err != nil {
+		return err
+	}
 	return c.validateNumbers()
 }
 

@@ -210,6 +210,8 @@ type Config struct {
 	// DNSStaleLimit is how long DNS goes on showing members that failed while the agent looks cut off; 0 drops them
 	// at once.
 	DNSStaleLimit time.Duration
+	// DNS is how the server talks.
+	DNS DNS
 }
 
 // MDNS narrows down how members are discovered by multicast DNS (Serf reference 3.9).
@@ -250,5 +252,6 @@ func Default() Config {
 		DNSServiceTTL:          0,
 		DNSNegativeTTL:         2 * time.Second,
 		DNSStaleLimit:          5 * time.Minute,
+		DNS:                    defaultDNS(),
 	}
 }

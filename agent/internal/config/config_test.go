@@ -42,6 +42,20 @@ var keyCases = map[string]keyCase{
 	"dns_stale_limit": {`"9s"`, `"9s"`, []string{"-dns-stale-limit", "9s"}, func(c *Config) { c.DNSStaleLimit = 9 * time.Second }},
 	"dns_negative_ttl": {`"9s"`, `"9s"`, []string{"-dns-negative-ttl", "9s"},
 		func(c *Config) { c.DNSNegativeTTL = 9 * time.Second }},
+	"dns_udp_size":                   {`4096`, `4096`, []string{"-dns-udp-size", "4096"}, func(c *Config) { c.DNS.UDPSize = 4096 }},
+	"dns_max_connections":            {`9`, `9`, []string{"-dns-max-connections", "9"}, func(c *Config) { c.DNS.MaxConnections = 9 }},
+	"dns_max_connections_per_client": {`9`, `9`, []string{"-dns-max-connections-per-client", "9"}, func(c *Config) { c.DNS.MaxConnectionsPerClient = 9 }},
+	"dns_idle_timeout":               {`"3s"`, `"3s"`, []string{"-dns-idle-timeout", "3s"}, func(c *Config) { c.DNS.IdleTimeout = 3 * time.Second }},
+	"dns_tls_addr":                   {`"127.0.0.1:853"`, `"127.0.0.1:853"`, []string{"-dns-tls-addr", "127.0.0.1:853"}, func(c *Config) { c.DNS.TLSAddr = "127.0.0.1:853" }},
+	"dns_tls_cert":                   {`"c"`, `"c"`, []string{"-dns-tls-cert", "c"}, func(c *Config) { c.DNS.TLSCert = "c" }},
+	"dns_tls_key":                    {`"k"`, `"k"`, []string{"-dns-tls-key", "k"}, func(c *Config) { c.DNS.TLSKey = "k" }},
+	"dns_cookies":                    {`"require"`, `"require"`, []string{"-dns-cookies", "require"}, func(c *Config) { c.DNS.Cookies = "require" }},
+	"dns_cookie_file":                {`"f"`, `"f"`, []string{"-dns-cookie-file", "f"}, func(c *Config) { c.DNS.CookieFile = "f" }},
+	"dns_rate_limit":                 {`0`, `0`, []string{"-dns-rate-limit", "0"}, func(c *Config) { c.DNS.RateLimit = 0 }},
+	"dns_rate_slip":                  {`0`, `0`, []string{"-dns-rate-slip", "0"}, func(c *Config) { c.DNS.RateSlip = 0 }},
+	"dns_rate_exempt":                {`""`, `""`, []string{"-dns-rate-exempt", ""}, func(c *Config) { c.DNS.RateExempt = "" }},
+	"dns_nsid":                       {`"on"`, `"on"`, []string{"-dns-nsid", "on"}, func(c *Config) { c.DNS.NSID = "on" }},
+	"dns_version":                    {`"1"`, `"1"`, []string{"-dns-version", "1"}, func(c *Config) { c.DNS.Version = "1" }},
 	"event_handlers": {`["a.sh","user:x=b.sh"]`, `["a.sh", "user:x=b.sh"]`, []string{"-event-handler", "a.sh", "-event-handler", "user:x=b.sh"},
 		func(c *Config) { c.EventHandlers = []string{"a.sh", "user:x=b.sh"} }},
 	"handler_timeout":     {`"3m"`, `"3m"`, []string{"-handler-timeout", "3m"}, func(c *Config) { c.HandlerTimeout = 3 * time.Minute }},
@@ -401,7 +415,15 @@ func TestCompleteErrors(t *testing.T) {
 		`node name contains invalid characters "a b". Valid characters include all alpha-numerics, dashes and '.'`: func(c *Config) {
 			c.ValidateNodeNames, c.NodeName = true, "a b"
 		},
-		"dns_node_ttl is 1.5s, but must be whole seconds from 0s to 2147483647s (RFC 2181 section 8)": func(c *Config) { c.DNSNodeTTL = 1500 * time.Millisecond },
+		"DNS over TLS wants dns_tls_cert and dns_tls_key, the files of a certificate and its key":           func(c *Config) { c.DNS.TLSAddr = "127.0.0.1:853" },
+		"dns_udp_size is 500, but must be 512 to 65535 bytes":                                               func(c *Config) { c.DNS.UDPSize = 500 },
+		"dns_max_connections is -1, but must be at least 1":                                                 func(c *Config) { c.DNS.MaxConnections = -1 },
+		"dns_rate_slip is -1, but must be at least 0":                                                       func(c *Config) { c.DNS.RateSlip = -1 },
+		"dns_idle_timeout is -1s, but must be above zero":                                                   func(c *Config) { c.DNS.IdleTimeout = -time.Second },
+		`dns_cookies is "no", but must be one of on, off, require`:                                          func(c *Config) { c.DNS.Cookies = "no" },
+		`dns_rate_exempt: "10.0.0.0/33" is not a network such as 10.0.0.0/8, nor an address, nor "private"`: func(c *Config) { c.DNS.RateExempt = "private, 10.0.0.0/33" },
+		"dns_nsid has 129 bytes, but may have 128 at most":                                                  func(c *Config) { c.DNS.NSID = strings.Repeat("x", 129) },
+		"dns_node_ttl is 1.5s, but must be whole seconds from 0s to 2147483647s (RFC 2181 section 8)":       func(c *Config) { c.DNSNodeTTL = 1500 * time.Millisecond },
 	} {
 		c := Default()
 		c.NodeName = "n"

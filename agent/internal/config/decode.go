@@ -83,7 +83,7 @@ func (s *setting) convert(e entry) (any, error) {
 			return v, nil
 		}
 		return nil, wrong("a string")
-	case integer:
+	case integer, count:
 		v, ok := e.value.(float64)
 		if !ok {
 			return nil, wrong("a whole number")

@@ -14,7 +14,7 @@ import (
 
 // typeNames are what docs/configuration.md calls the kinds.
 var typeNames = map[kind]string{
-	text: "string", textSet: "string or empty", integer: "number", duration: "duration", interval: "duration or 0s",
+	text: "string", textSet: "string or empty", integer: "number", count: "number or 0", duration: "duration", interval: "duration or 0s",
 	onSwitch: "switch", toggle: "yes or no", list: "list", table: "table", ignored: "ignored",
 }
 
@@ -120,7 +120,7 @@ func TestDocumentedFiles(t *testing.T) {
 // TestDocumentedReload holds the page's list of what a reload takes over to what Reload takes over.
 func TestDocumentedReload(t *testing.T) {
 	t.Parallel()
-	samples := map[kind]any{text: "x", textSet: "x", integer: 7, duration: time.Hour, interval: time.Hour, onSwitch: true,
+	samples := map[kind]any{text: "x", textSet: "x", integer: 7, count: 7, duration: time.Hour, interval: time.Hour, onSwitch: true,
 		list: []string{"x"}, table: map[string]string{"x": "y"}}
 	var names []string
 	for i := range settings {

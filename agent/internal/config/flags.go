@@ -89,7 +89,7 @@ func (src *Source) Load() (Config, error) {
 // parse turns a flag's text into the Go type that set takes; of a tag it keeps the text.
 func (s *setting) parse(v string) (any, error) {
 	switch s.kind {
-	case integer:
+	case integer, count:
 		n, err := strconv.ParseInt(v, 0, 32)
 		if err != nil {
 			return nil, fmt.Errorf("expected a whole number")

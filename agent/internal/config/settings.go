@@ -15,6 +15,7 @@ const (
 	text     kind = iota // a string; wins when it is not empty
 	textSet              // a string; wins whenever it is given, even empty
 	integer              // a whole number; wins when it is not zero
+	count                // a whole number; wins whenever it is given, even as 0
 	duration             // a Go duration in quotes; wins when it is not zero
 	interval             // a Go duration in quotes; wins whenever it is given, even as 0s
 	onSwitch             // true turns on; false changes nothing
@@ -79,6 +80,35 @@ var settings = []setting{
 		help: "time to live of negative answers (default 2s)"},
 	{key: "dns_stale_limit", flag: "dns-stale-limit", arg: "TIME", kind: interval, field: func(c *Config) any { return &c.DNSStaleLimit },
 		help: "how long DNS shows failed members while the agent looks cut off; 0s drops them at once (default 5m)"},
+	{key: "dns_udp_size", flag: "dns-udp-size", arg: "BYTES", kind: integer, field: func(c *Config) any { return &c.DNS.UDPSize },
+		help: "longest DNS reply over UDP, to hosts other than this one (default 1232)"},
+	{key: "dns_max_connections", flag: "dns-max-connections", arg: "N", kind: integer, field: func(c *Config) any { return &c.DNS.MaxConnections },
+		help: "DNS connections over TCP and TLS that may be open (default 256)"},
+	{key: "dns_max_connections_per_client", flag: "dns-max-connections-per-client", arg: "N", kind: integer,
+		field: func(c *Config) any { return &c.DNS.MaxConnectionsPerClient },
+		help:  "those of one client (default 64)"},
+	{key: "dns_idle_timeout", flag: "dns-idle-timeout", arg: "TIME", kind: duration, field: func(c *Config) any { return &c.DNS.IdleTimeout },
+		help: "how long a DNS connection may be silent (default 10s)"},
+	{key: "dns_tls_addr", flag: "dns-tls-addr", arg: "HOST:PORT", kind: text, field: func(c *Config) any { return &c.DNS.TLSAddr },
+		help: "address of DNS over TLS, such as 0.0.0.0:853 (default none)"},
+	{key: "dns_tls_cert", flag: "dns-tls-cert", arg: "FILE", kind: text, field: func(c *Config) any { return &c.DNS.TLSCert },
+		help: "certificate for DNS over TLS, PEM; read again when it changes"},
+	{key: "dns_tls_key", flag: "dns-tls-key", arg: "FILE", kind: text, field: func(c *Config) any { return &c.DNS.TLSKey },
+		help: "its private key, PEM"},
+	{key: "dns_cookies", flag: "dns-cookies", arg: "on|off|require", kind: text, field: func(c *Config) any { return &c.DNS.Cookies },
+		help: "DNS cookies: given to who asks, ignored, or required of who knows them (default on)"},
+	{key: "dns_cookie_file", flag: "dns-cookie-file", arg: "FILE", kind: text, field: func(c *Config) any { return &c.DNS.CookieFile },
+		help: "secrets of DNS cookies, to share them between agents (default: a random one)"},
+	{key: "dns_rate_limit", flag: "dns-rate-limit", arg: "N", kind: count, field: func(c *Config) any { return &c.DNS.RateLimit },
+		help: "DNS replies of one kind over UDP that a network gets in a second; 0 sets no limit (default 200)"},
+	{key: "dns_rate_slip", flag: "dns-rate-slip", arg: "N", kind: count, field: func(c *Config) any { return &c.DNS.RateSlip },
+		help: "one in N replies over the limit goes out truncated; 0 drops all (default 2)"},
+	{key: "dns_rate_exempt", flag: "dns-rate-exempt", arg: "NETWORKS", kind: textSet, field: func(c *Config) any { return &c.DNS.RateExempt },
+		help: "networks without that limit, with commas between; 'private' stands for all that are (default private)"},
+	{key: "dns_nsid", flag: "dns-nsid", arg: "TEXT", kind: text, field: func(c *Config) any { return &c.DNS.NSID },
+		help: "what DNS calls this server when asked (NSID, hostname.bind); on: the node's name (default nothing)"},
+	{key: "dns_version", flag: "dns-version", arg: "TEXT", kind: text, field: func(c *Config) any { return &c.DNS.Version },
+		help: "answer for version.bind; on: the true one (default none)"},
 
 	{key: "event_handlers", flag: "event-handler", arg: "[FILTER=]CMD", kind: list, field: func(c *Config) any { return &c.EventHandlers },
 		help: "command to run on events, such as 'user:deploy=./deploy.sh'; may be repeated"},
@@ -182,7 +212,7 @@ func (s *setting) set(c *Config, v any) {
 			*field = v
 		}
 	case *int:
-		if v := v.(int); v != 0 {
+		if v := v.(int); v != 0 || s.kind == count {
 			*field = v
 		}
 	case *time.Duration:

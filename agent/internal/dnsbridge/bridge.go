@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +32,9 @@ type Config struct {
 	// StaleLimit is how long members that failed are shown, marked as stale, while the agent looks cut off; 0 means
 	// not at all.
 	StaleLimit time.Duration
-	Log        hclog.Logger // nil: none
+	// Server is how the server talks. What it needs of the other fields here is filled in.
+	Server dnsserver.Config
+	Log    hclog.Logger // nil: none
 }
 
 // Bridge serves a view as a zone. Its methods are safe for concurrent use.
@@ -47,6 +47,7 @@ type Bridge struct {
 
 	follower follower
 	stale    atomic.Int64 // members shown as stale
+	changed  atomic.Int64 // when the zone changed last, in ns since 1970
 	cancel   context.CancelFunc
 	ctx      context.Context
 	wg       sync.WaitGroup
@@ -74,7 +75,11 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 	b.zone.Store(empty)
 	b.follower.log = b.log
 	b.follower.doubt.holds.Limit = cfg.StaleLimit
-	if b.server, err = dnsserver.New(dnsserver.Config{Addr: cfg.Addr, Source: b.source}); err != nil {
+	b.changed.Store(time.Now().UnixNano())
+	server := cfg.Server
+	server.Addr, server.Source = cfg.Addr, b.source
+	server.Report = func(err error) { b.log.Error("DNS goes on with what it had", "error", err) }
+	if b.server, err = dnsserver.New(server); err != nil {
 		return nil, err
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -95,6 +100,9 @@ func (b *Bridge) Start() error {
 	snap, newer := b.store.Watch()
 	again := b.apply(snap)
 	if err := b.server.Start(); err != nil {
+		if errors.Is(err, dnsserver.ErrTLS) {
+			return fmt.Errorf("cannot serve DNS over TLS on %s: %w; choose another address with -dns-tls-addr", b.cfg.Server.TLSAddr, err)
+		}
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("cannot serve DNS on %s: the address is taken (%w); choose another with -dns-addr, or none with -dns-addr=\"\"",
 				b.cfg.Addr, err)
@@ -102,44 +110,28 @@ func (b *Bridge) Start() error {
 		return fmt.Errorf("cannot serve DNS on %s: %w; choose another address with -dns-addr", b.cfg.Addr, err)
 	}
 	b.wg.Go(func() { b.follow(newer, again) })
+	b.wg.Go(b.measure)
 	b.log.Info("serving DNS", "addr", b.Addr(), "zone", b.zone.Load().Origin())
+	if tls := b.server.TLSAddr(); tls != "" {
+		b.log.Info("serving DNS over TLS", "addr", tls)
+	}
 	return nil
 }
 
 // Addr returns the address that is served, or "" before Start.
 func (b *Bridge) Addr() string { return b.server.Addr() }
 
+// TLSAddr returns the address at which DNS over TLS is served, or "" if it is not.
+func (b *Bridge) TLSAddr() string { return b.server.TLSAddr() }
+
+// Reload reads certificate and secrets again. What cannot be used leaves what was there in use.
+func (b *Bridge) Reload() error { return b.server.Reload() }
+
 // Close stops serving and waits until all has ended. It may be called more than once, and without Start.
 func (b *Bridge) Close() error {
 	b.cancel()
 	b.wg.Wait()
 	return b.server.Close()
-}
-
-// Stats describes the zone and what was asked, for people.
-func (b *Bridge) Stats() map[string]string {
-	z, s := b.zone.Load(), b.server.Stats()
-	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
-	stats := map[string]string{
-		"addr":        b.Addr(),
-		"zone":        z.Origin(),
-		"serial":      number(uint64(z.Serial())),
-		"members":     strconv.Itoa(z.Members()),
-		"stale":       strconv.FormatInt(b.stale.Load(), 10),
-		"problems":    strconv.Itoa(len(z.Problems())),
-		"ready":       strconv.FormatBool(b.source() != nil),
-		"queries_udp": number(s.UDP),
-		"queries_tcp": number(s.TCP),
-		"truncated":   number(s.Truncated),
-		"said_stale":  number(s.Stale),
-		"silent":      number(s.Silent),
-		"errors":      number(s.Errors),
-		"tcp_refused": number(s.TCPRefused),
-	}
-	for rcode, n := range s.Rcodes {
-		stats["replies_"+strings.ToLower(rcode)] = number(n)
-	}
-	return stats
 }
 
 // After each change the bridge rests for a multiple of the time that the change took, so that however fast the
@@ -194,6 +186,7 @@ func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 		return again
 	}
 	b.zone.Store(next)
+	b.changed.Store(time.Now().UnixNano())
 	b.follower.report(next.Problems())
 	return again
 }
