@@ -114,7 +114,7 @@ func (a *Agent) askKeys(ctx context.Context, name, key string) (api.KeyResponse,
 	defer q.Cancel()
 	sum.NumNodes = a.gossip.NumAlive()
 	if name == wire.ListKeys {
-		sum.Keys = map[string]int{}
+		sum.Keys, sum.PrimaryKeys = map[string]int{}, map[string]int{}
 	}
 	for sum.NumResp < sum.NumNodes {
 		select {
@@ -146,8 +146,14 @@ func addKeyAnswer(sum *api.KeyResponse, from string, payload []byte) {
 	if !r.Result || r.Message != "" {
 		sum.Messages[from] = r.Message
 	}
+	if sum.Keys == nil {
+		return // nobody asked for keys
+	}
 	for _, key := range r.Keys {
 		sum.Keys[key]++
+	}
+	if r.PrimaryKey != "" {
+		sum.PrimaryKeys[r.PrimaryKey]++
 	}
 }
 

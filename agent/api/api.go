@@ -191,6 +191,9 @@ type KeyResponse struct {
 	NumNodes int
 	NumErr   int
 	NumResp  int
+	// PrimaryKeys counts for each key how many members encrypt with it, in answers to list-keys. Stock Serf agents do
+	// not say.
+	PrimaryKeys map[string]int `codec:",omitempty"`
 }
 
 // CoordinateRequest asks for the network coordinate of Node.

@@ -15,6 +15,14 @@ func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
 	return resp.list, err
 }
 
+// View lists all members as Members does, and tells how far the agent trusts the list; nil if it does not say, as stock
+// Serf agents do not.
+func (c *Client) View(ctx context.Context) ([]api.Member, *api.Confidence, error) {
+	var resp members
+	err := c.call(ctx, api.CommandMembers, nil, &resp)
+	return resp.list, resp.confidence, err
+}
+
 // MembersFiltered lists the members that match every filter, in no order. Stock Serf does not group a filter before
 // it anchors it, so write "(alive|left)" and not "alive|left" (Serf reference 4.4).
 func (c *Client) MembersFiltered(ctx context.Context, req api.MembersFilteredRequest) ([]api.Member, error) {

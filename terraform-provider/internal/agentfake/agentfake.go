@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,18 @@ type Agent struct {
 	afterN   map[string]int    // the number of that call
 	onJoin   func(peer string, members []api.Member) []api.Member
 	left     bool
+
+	ours      bool              // claims to be a gossip agent, not stock Serf
+	keys      map[string]int    // base64 key to the number of nodes that have it; nil if encryption is off
+	primary   string            // base64
+	nodes     int               // asked about keys
+	keyErrors map[string]string // node to why it refuses to install a key
+	answers   func(api.QueryRequest) map[string]string
+	queries   []api.QueryRequest
+	forced    []api.ForceLeaveRequest
+	receipts  []api.EventReceipt
+	coords    map[string]api.Coordinate
+	doubt     *api.Confidence
 }
 
 // New starts an agent called name that asks for token unless it is empty, and stops it when the test ends.
@@ -232,7 +245,7 @@ func (a *Agent) serve(c net.Conn) {
 		if dec.Decode(&header) != nil {
 			return
 		}
-		text, body, err := a.answer(header.Command, dec, &authed)
+		text, body, records, err := a.answer(header.Command, dec, &authed)
 		if err != nil {
 			return
 		}
@@ -242,29 +255,44 @@ func (a *Agent) serve(c net.Conn) {
 		if body != nil && enc.Encode(body) != nil {
 			return
 		}
+		for _, record := range records {
+			if enc.Encode(api.ResponseHeader{Seq: header.Seq}) != nil || enc.Encode(record) != nil {
+				return
+			}
+		}
 		if out.Flush() != nil {
 			return
 		}
 	}
 }
 
-// answer reads a request's body and returns the answer: the error text and the body, nil where there is none.
-func (a *Agent) answer(command string, dec *codec.Decoder, authed *bool) (string, any, error) {
+// answer reads a request's body and returns the answer: the error text, the body, nil where there is none, and the
+// records that follow.
+func (a *Agent) answer(command string, dec *codec.Decoder, authed *bool) (string, any, []any, error) {
 	request, known := map[string]any{
-		api.CommandHandshake: &api.HandshakeRequest{},
-		api.CommandAuth:      &api.AuthRequest{},
-		api.CommandEvent:     &api.EventRequest{},
-		api.CommandJoin:      &api.JoinRequest{},
-		api.CommandMembers:   nil,
-		api.CommandStats:     nil,
-		api.CommandLeave:     nil,
+		api.CommandHandshake:     &api.HandshakeRequest{},
+		api.CommandAuth:          &api.AuthRequest{},
+		api.CommandEvent:         &api.EventRequest{},
+		api.CommandEventReceipts: &api.EventReceiptsRequest{},
+		api.CommandForceLeave:    &api.ForceLeaveRequest{},
+		api.CommandJoin:          &api.JoinRequest{},
+		api.CommandTags:          &api.TagsRequest{},
+		api.CommandQuery:         &api.QueryRequest{},
+		api.CommandInstallKey:    &api.KeyRequest{},
+		api.CommandUseKey:        &api.KeyRequest{},
+		api.CommandRemoveKey:     &api.KeyRequest{},
+		api.CommandGetCoordinate: &api.CoordinateRequest{},
+		api.CommandListKeys:      nil,
+		api.CommandMembers:       nil,
+		api.CommandStats:         nil,
+		api.CommandLeave:         nil,
 	}[command]
 	if !known {
-		return "", nil, errors.New("unsupported command " + command)
+		return "", nil, nil, errors.New("unsupported command " + command)
 	}
 	if request != nil {
 		if err := dec.Decode(request); err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
 	}
 
@@ -272,41 +300,63 @@ func (a *Agent) answer(command string, dec *codec.Decoder, authed *bool) (string
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !*authed && command != api.CommandHandshake && command != api.CommandAuth {
-		return "Authentication required", nil, nil
+		return string(api.ErrAuthRequired), nil, nil, nil
 	}
-	text, body := a.failures[command], any(nil)
+	text, body, records := a.failures[command], any(nil), []any(nil)
 	switch r := request.(type) {
 	case *api.AuthRequest:
 		if r.AuthKey != a.token {
-			return "Invalid authentication token", nil, nil
+			return string(api.ErrInvalidToken), nil, nil, nil
 		}
 		*authed = true
 	case *api.EventRequest:
 		if text == "" {
 			a.events = append(a.events, *r)
 		}
+	case *api.EventReceiptsRequest:
+		if !a.ours {
+			text = string(api.ErrUnsupportedCommand)
+			break
+		}
+		a.events = append(a.events, api.EventRequest{Name: r.Name, Payload: r.Payload, Coalesce: r.Coalesce})
+		body = api.EventReceiptsResponse{LTime: uint64(len(a.events)), Receipts: a.receipts}
+	case *api.ForceLeaveRequest:
+		a.forced = append(a.forced, *r)
 	case *api.JoinRequest:
 		text, body = a.join(*r, text)
+	case *api.TagsRequest:
+		if text == "" {
+			a.retag(*r)
+		}
+	case *api.QueryRequest:
+		records = a.query(*r)
+	case *api.KeyRequest:
+		text, body = a.changeKey(command, r.Key, text)
+	case *api.CoordinateRequest:
+		coordinate, ok := a.coords[r.Node]
+		body = api.CoordinateResponse{Coord: coordinate, Ok: ok}
 	}
 	switch command {
 	case api.CommandMembers:
 		members := slices.Clone(a.members)
 		rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 		if text == "" {
-			body = api.MembersResponse{Members: members}
+			body = api.MembersResponse{Members: members, Confidence: a.doubt}
 		} else {
 			body = api.MembersResponse{}
 		}
 	case api.CommandStats:
 		body = a.stats()
+	case api.CommandListKeys:
+		text, body = a.changeKey(command, "", text)
 	case api.CommandLeave:
 		a.left = true
 	}
 	if a.drops[command] > 0 {
 		a.drops[command]--
-		return "", nil, errCut
+		return "", nil, nil, errCut
 	}
-	return text, body, nil
+	return text, body, records, nil
 }
 
 // count counts a call and runs what AfterCalls says, which may use the agent.
@@ -353,9 +403,14 @@ func (a *Agent) stats() api.Stats {
 			maps.Copy(tags, m.Tags)
 		}
 	}
-	return api.Stats{
+	stats := api.Stats{
 		"agent": {"name": a.name},
-		"serf":  {"encrypted": "false"},
+		"serf":  {"encrypted": strconv.FormatBool(a.keys != nil)},
 		"tags":  tags,
 	}
+	if a.ours {
+		stats["gossip"] = map[string]string{"version": "1.2.3"}
+		stats["view"] = map[string]string{"last_contact": "1m30s ago"}
+	}
+	return stats
 }

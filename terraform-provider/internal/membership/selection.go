@@ -10,9 +10,11 @@ import (
 
 // Filter selects members. The zero Filter selects all.
 type Filter struct {
-	Statuses []string          // any of these; empty means any status
-	Name     *regexp.Regexp    // found in the name; nil means any name. See CompileName.
-	Tags     map[string]string // each must be there with exactly this value
+	Statuses []string                  // any of these; empty means any status
+	Name     *regexp.Regexp            // found in the name; nil means any name. See CompileName.
+	Tags     map[string]string         // each must be there with exactly this value
+	TagRegex map[string]*regexp.Regexp // each must match the tag's value, which is empty where there is no such tag
+	Service  *ServiceFilter            // nil means whatever they publish
 }
 
 // CompileName compiles an expression that must match a name as a whole.
@@ -46,7 +48,12 @@ func (f Filter) passes(m Member) bool {
 			return false
 		}
 	}
-	return true
+	for key, expr := range f.TagRegex {
+		if !expr.MatchString(m.Tags[key]) {
+			return false
+		}
+	}
+	return f.Service == nil || f.Service.passes(m)
 }
 
 // Digest returns a fingerprint of members, which must be sorted: SHA-256, in hexadecimal, over name,

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 )
@@ -31,12 +32,17 @@ type Member struct {
 	Status   string
 	Tags     map[string]string // never nil; read-only
 	Protocol int64             // Serf protocol version it speaks
+	Damped   bool              // it is alive, but comes and goes, and is to be kept out of answers
 }
 
 // View is all that one agent knows at one moment.
 type View struct {
 	Observer string   // the node name of that agent
 	Members  []Member // of every status, sorted by name
+	// Doubt says why the agent itself doubts the view, as a clause; "" if it does not, or does not say.
+	Doubt string
+	// Quiet is how long ago the agent heard from another member; 0 if it does not say, or never did.
+	Quiet time.Duration
 }
 
 // NewView makes a view of an agent's answer, whose order is random.
@@ -54,6 +60,7 @@ func NewView(observer string, members []api.Member) View {
 			Status:   m.Status,
 			Tags:     tags,
 			Protocol: int64(m.DelegateCur),
+			Damped:   m.Damped,
 		})
 	}
 	slices.SortFunc(v.Members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })

@@ -100,3 +100,27 @@ func over(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
+
+// Until looks again and again, every poll, until a view satisfies, and returns the last reason why not when ctx ends.
+func Until(ctx context.Context, poll time.Duration, look func(context.Context) (View, error), satisfies func(View) error) error {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	var last error
+	for {
+		view, err := look(ctx)
+		if err == nil {
+			err = satisfies(view)
+		}
+		if err == nil {
+			return nil
+		}
+		if last == nil || !over(ctx) { // as above
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(last, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}

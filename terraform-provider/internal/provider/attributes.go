@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	actiontimeouts "github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	dstimeouts "github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	rstimeouts "github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	actionschema "github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	dsschema "github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -67,8 +69,9 @@ func (m *waitModel) want() membership.Wait {
 
 // guardModel is the argument guard.
 type guardModel struct {
-	MinAlive       types.Int64 `tfsdk:"min_alive"`
-	RefuseIsolated types.Bool  `tfsdk:"refuse_isolated"`
+	MinAlive       types.Int64  `tfsdk:"min_alive"`
+	MaxViewAge     types.String `tfsdk:"max_view_age"`
+	RefuseIsolated types.Bool   `tfsdk:"refuse_isolated"`
 }
 
 // rule turns the argument, which may be left out, into the rule of package membership.
@@ -78,6 +81,7 @@ func (m *guardModel) rule() membership.Guard {
 		return guard
 	}
 	guard.MinAlive = m.MinAlive.ValueInt64()
+	guard.MaxAge = duration(m.MaxViewAge, 0)
 	if known(m.RefuseIsolated) {
 		guard.RefuseIsolated = m.RefuseIsolated.ValueBool()
 	}
@@ -143,10 +147,17 @@ func guardAttribute() dsschema.Attribute {
 					"Defaults to `0`.",
 				Validators: []validator.Int64{int64validator.AtLeast(0)},
 			},
+			"max_view_age": dsschema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "Longest time since the agent heard from another member, such as `10s`. Agents that do not say, as stock Serf " +
+					"agents do not, pass. Defaults to any.",
+				Validators: []validator.String{rule.Duration(time.Millisecond)},
+			},
 			"refuse_isolated": dsschema.BoolAttribute{
 				Optional: true,
-				MarkdownDescription: "Whether to refuse the view of an agent that sees no other member alive and at least one as failed: " +
-					"it is more likely cut off than the last survivor. Defaults to `true`, also without a `guard`.",
+				MarkdownDescription: "Whether to refuse the view of an agent that says it is cut off or has not joined yet, or that sees no other " +
+					"member alive and at least one as failed: it is more likely cut off than the last survivor. Defaults to `true`, also without " +
+					"a `guard`.",
 			},
 		},
 	}
@@ -168,6 +179,17 @@ const descTimeouts = "How long operations may take."
 func timeoutsAttribute(ctx context.Context, opts rstimeouts.Opts) rsschema.Attribute {
 	attribute := rstimeouts.Attributes(ctx, opts)
 	if nested, ok := attribute.(rsschema.SingleNestedAttribute); ok { // as above
+		nested.MarkdownDescription = descTimeouts
+		return nested
+	}
+	return attribute
+}
+
+func invokeTimeoutAttribute(ctx context.Context) actionschema.Attribute {
+	attribute := actiontimeouts.AttributesWithOpts(ctx, actiontimeouts.Opts{
+		InvokeDescription: "Longest time for the whole.",
+	})
+	if nested, ok := attribute.(actionschema.SingleNestedAttribute); ok { // as above
 		nested.MarkdownDescription = descTimeouts
 		return nested
 	}

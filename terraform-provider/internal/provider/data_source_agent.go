@@ -32,6 +32,9 @@ type agentModel struct {
 	Protocol  types.Int64       `tfsdk:"protocol"`
 	Encrypted types.Bool        `tfsdk:"encrypted"`
 	Isolated  types.Bool        `tfsdk:"isolated"`
+	Doubt     types.String      `tfsdk:"doubt"`
+	Version   types.String      `tfsdk:"version"`
+	Features  []string          `tfsdk:"features"`
 	Counts    map[string]int64  `tfsdk:"counts"`
 	Stats     map[string]string `tfsdk:"stats"`
 }
@@ -66,7 +69,22 @@ func (d *agentDataSource) Schema(ctx context.Context, _ datasource.SchemaRequest
 			},
 			"isolated": schema.BoolAttribute{
 				Computed:            true,
-				MarkdownDescription: "Whether the agent sees no other member alive and at least one as failed, so that it is probably cut off.",
+				MarkdownDescription: "Whether the agent is probably cut off: it says so, or sees no other member alive and at least one as failed.",
+			},
+			"doubt": schema.StringAttribute{
+				Computed: true,
+				MarkdownDescription: "Why the agent itself does not trust its view of the cluster; empty if it does, or does not say, as stock Serf " +
+					"agents do not.",
+			},
+			"version": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "Version of the gossip agent; empty for a stock Serf agent.",
+			},
+			"features": schema.SetAttribute{
+				ElementType: types.StringType,
+				Computed:    true,
+				MarkdownDescription: "What the agent can do beyond Serf: `receipts` for `wait` of `gossip_event`, `confidence` for a full `guard`, " +
+					"`primary_keys` for `primary_id` of `gossip_keyring`. Empty for a stock Serf agent.",
 			},
 			"counts": schema.MapAttribute{
 				ElementType:         types.Int64Type,
@@ -125,7 +143,13 @@ func (m *agentModel) show(stats api.Stats, view membership.View, self membership
 	m.Tags = self.Tags
 	m.Protocol = types.Int64Value(self.Protocol)
 	m.Encrypted = types.BoolValue(stats["serf"]["encrypted"] == "true")
-	m.Isolated = types.BoolValue(view.Isolated())
+	m.Isolated = types.BoolValue(view.Isolated() || stats["view"]["isolated"] == "true")
+	m.Doubt = types.StringValue(view.Doubt)
+	m.Version = types.StringValue(stats["gossip"]["version"])
+	m.Features = []string{}
+	if _, ours := stats["gossip"]; ours { // it was the first of our versions that had all of these
+		m.Features = []string{"confidence", "primary_keys", "receipts"}
+	}
 	m.Counts = view.Counts()
 	m.Stats = map[string]string{}
 	if !m.IncludeStats.ValueBool() {

@@ -68,12 +68,9 @@ func (d *memberDataSource) Schema(ctx context.Context, _ datasource.SchemaReques
 			"guard":    guardAttribute(),
 			"timeouts": readTimeoutAttribute(ctx),
 
-			"observer": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Node name of the agent that was asked.",
-			},
-			"address": schema.StringAttribute{Computed: true, MarkdownDescription: descAddress},
-			"port":    schema.Int64Attribute{Computed: true, MarkdownDescription: descPort},
+			"observer": schema.StringAttribute{Computed: true, MarkdownDescription: descObserver},
+			"address":  schema.StringAttribute{Computed: true, MarkdownDescription: descAddress},
+			"port":     schema.Int64Attribute{Computed: true, MarkdownDescription: descPort},
 			"endpoint": schema.StringAttribute{
 				Computed:            true,
 				MarkdownDescription: "Gossip address as `host:port`, with IPv6 in brackets.",

@@ -78,10 +78,7 @@ func (d *membersDataSource) Schema(ctx context.Context, _ datasource.SchemaReque
 			"guard":    guardAttribute(),
 			"timeouts": readTimeoutAttribute(ctx),
 
-			"observer": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Node name of the agent that was asked.",
-			},
+			"observer": schema.StringAttribute{Computed: true, MarkdownDescription: descObserver},
 			"members": schema.ListNestedAttribute{
 				Computed:            true,
 				MarkdownDescription: "Selected members, sorted by name.",

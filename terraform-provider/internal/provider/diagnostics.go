@@ -28,7 +28,9 @@ func explain(err error) string {
 	}
 	switch {
 	case errors.As(err, &failure):
-		text += "\n\n" + failure.Hint()
+		if hint := failure.Hint(); hint != "" {
+			text += "\n\n" + hint
+		}
 	case errors.As(err, &guard):
 		text += "\n\nCheck the agent and its network. If this view is right, loosen `guard`."
 	}

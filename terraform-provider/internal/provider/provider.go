@@ -13,8 +13,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/providervalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -45,8 +49,12 @@ const (
 )
 
 var (
-	_ provider.Provider                     = (*gossipProvider)(nil)
-	_ provider.ProviderWithConfigValidators = (*gossipProvider)(nil)
+	_ provider.Provider                       = (*gossipProvider)(nil)
+	_ provider.ProviderWithActions            = (*gossipProvider)(nil)
+	_ provider.ProviderWithConfigValidators   = (*gossipProvider)(nil)
+	_ provider.ProviderWithEphemeralResources = (*gossipProvider)(nil)
+	_ provider.ProviderWithFunctions          = (*gossipProvider)(nil)
+	_ provider.ProviderWithListResources      = (*gossipProvider)(nil)
 )
 
 type gossipProvider struct{ version string }
@@ -181,7 +189,7 @@ func (p *gossipProvider) Configure(ctx context.Context, req provider.ConfigureRe
 		}
 		sh.agent = session.New(cfg)
 	}
-	resp.DataSourceData, resp.ResourceData = sh, sh
+	resp.DataSourceData, resp.ResourceData, resp.ActionData, resp.ListResourceData = sh, sh, sh, sh
 }
 
 // unknown reports whether something is missing that is needed to reach the agent.
@@ -258,14 +266,41 @@ func (m providerModel) session(ctx context.Context, diags *diag.Diagnostics) ses
 func (p *gossipProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
 		newAgentDataSource,
+		newCoordinatesDataSource,
+		newKeyringDataSource,
 		newMemberDataSource,
 		newMembersDataSource,
+		newServiceDataSource,
 	}
 }
 
 func (p *gossipProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
+		newBarrierResource,
 		newEventResource,
 		newJoinResource,
+		newKeyResource,
+		newPrimaryKeyResource,
+		newQueryResource,
+		newTagsResource,
 	}
+}
+
+func (p *gossipProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{newKeyEphemeral}
+}
+
+func (p *gossipProvider) Functions(context.Context) []func() function.Function { return functions() }
+
+func (p *gossipProvider) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{
+		newEventAction,
+		newForceLeaveAction,
+		newQueryAction,
+		newRejoinAction,
+	}
+}
+
+func (p *gossipProvider) ListResources(context.Context) []func() list.ListResource {
+	return []func() list.ListResource{newKeyList}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
@@ -28,8 +29,10 @@ import (
 )
 
 var (
-	_ resource.ResourceWithConfigure  = (*joinResource)(nil)
-	_ resource.ResourceWithModifyPlan = (*joinResource)(nil)
+	_ resource.ResourceWithConfigure   = (*joinResource)(nil)
+	_ resource.ResourceWithIdentity    = (*joinResource)(nil)
+	_ resource.ResourceWithImportState = (*joinResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*joinResource)(nil)
 )
 
 const (
@@ -64,6 +67,23 @@ type joinModel struct {
 
 func (r *joinResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_join"
+}
+
+// joinIdentity is the identity of the membership of an agent.
+type joinIdentity struct {
+	Node types.String `tfsdk:"node"`
+}
+
+func (r *joinResource) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, resp *resource.IdentitySchemaResponse) {
+	resp.IdentitySchema = identityschema.Schema{Attributes: map[string]identityschema.Attribute{
+		"node": identityschema.StringAttribute{RequiredForImport: true, Description: "Node name of the agent."},
+	}}
+}
+
+// ImportState takes over an agent that has joined already. Its peers are not known from that, so the first apply joins
+// those of the configuration, in place.
+func (r *joinResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	resource.ImportStatePassthroughWithIdentity(ctx, path.Root("node"), path.Root("node"), req, resp)
 }
 
 func (r *joinResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -149,8 +169,9 @@ func (r *joinResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRe
 	if !req.State.Raw.IsNull() {
 		var state joinModel
 		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		plan.Node = state.Node
 		if !plan.joinsAgain(&state) {
-			plan.Node, plan.Contacted = state.Node, state.Contacted
+			plan.Contacted = state.Contacted
 		}
 	}
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
@@ -182,6 +203,7 @@ func (r *joinResource) Create(ctx context.Context, req resource.CreateRequest, r
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, joinIdentity{plan.Node})...)
 }
 
 // Read looks whether the agent still has company. An agent that cannot be reached is no drift that a join
@@ -192,11 +214,14 @@ func (r *joinResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, joinIdentity{state.Node})...)
 	view, err := r.agent.View(ctx)
 	var failure *session.Error
 	switch {
+	case err == nil && view.Observer != state.Node.ValueString():
+		addError(&resp.Diagnostics, "It could not be found out whether the agent is still joined",
+			&session.Error{Op: "look at " + state.Node.ValueString(), Err: &session.WrongNodeError{Want: state.Node.ValueString(), Got: view.Observer}})
 	case err == nil:
-		state.Node = types.StringValue(view.Observer)
 		state.Joined = types.BoolValue(!view.Alone())
 		resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 	case ctx.Err() == nil && errors.As(err, &failure) && !failure.Refused():
@@ -225,6 +250,7 @@ func (r *joinResource) Update(ctx context.Context, req resource.UpdateRequest, r
 		}
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, joinIdentity{plan.Node})...)
 }
 
 func (r *joinResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
@@ -278,6 +304,11 @@ func (r *joinResource) join(ctx context.Context, timeout time.Duration, m *joinM
 	view, err := r.settled(ctx, wait)
 	if err != nil {
 		addError(diags, "The agent joined, and then did not see what it should", err)
+		return
+	}
+	if known(m.Node) && m.Node.ValueString() != view.Observer {
+		addError(diags, "The agent joined, and is another than before",
+			&session.Error{Op: "join " + m.Node.ValueString(), Err: &session.WrongNodeError{Want: m.Node.ValueString(), Got: view.Observer}})
 		return
 	}
 	m.Node = types.StringValue(view.Observer)

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,7 +11,7 @@ import (
 )
 
 // secret is how attributes are called that hold one.
-var secret = regexp.MustCompile(`(^|_)(token|secret|password|key|payload_wo)$`)
+var secret = regexp.MustCompile(`(^|_)(token|secret|password|key|key_wo|payload_wo)$`)
 
 // Every attribute is described, in sentences and in Markdown, and what looks like a secret is kept as one.
 func TestSchemaQuality(t *testing.T) {
@@ -31,6 +30,21 @@ func TestSchemaQuality(t *testing.T) {
 	}
 	for name, s := range schemas.ResourceSchemas {
 		blocks["resource "+name] = s.Block
+	}
+	for name, s := range schemas.EphemeralResourceSchemas {
+		blocks["ephemeral "+name] = s.Block
+	}
+	for name, s := range schemas.ActionSchemas {
+		blocks["action "+name] = s.Schema.Block
+	}
+	for name, s := range schemas.ListResourceSchemas {
+		blocks["list "+name] = s.Block
+	}
+	for name, f := range schemas.Functions {
+		describes(t, "function "+name, f.Description, f.DescriptionKind)
+		for _, p := range f.Parameters {
+			describes(t, "function "+name+"."+p.Name, p.Description, p.DescriptionKind)
+		}
 	}
 	for name, block := range blocks {
 		if name != "provider" {
@@ -66,38 +80,5 @@ func describes(t *testing.T, name, text string, kind tfprotov6.StringKind) {
 		t.Errorf("the description of %s has no final stop: %q", name, text)
 	case strings.Contains(text, "`") && kind != tfprotov6.StringKindMarkdown:
 		t.Errorf("the description of %s is Markdown, and is not declared as such: %q", name, text)
-	}
-}
-
-// The documentation names every argument and result, in the section of the thing that has it.
-func TestDocsNameEverything(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../../docs/terraform.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sections := map[string]string{}
-	for _, section := range strings.Split(string(page), "\n#")[1:] {
-		title, text, _ := strings.Cut(section, "\n")
-		sections[strings.Trim(title, "# `")] = text
-	}
-	server := providerserver.NewProtocol6(New("test")())()
-	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := map[string]*tfprotov6.SchemaBlock{"The provider block": schemas.Provider.Block}
-	for name, s := range schemas.DataSourceSchemas {
-		blocks[name] = s.Block
-	}
-	for name, s := range schemas.ResourceSchemas {
-		blocks[name] = s.Block
-	}
-	for name, block := range blocks {
-		for _, a := range block.Attributes {
-			if !regexp.MustCompile("`" + a.Name + "[` ]").MatchString(sections[name]) {
-				t.Errorf("section %q of docs/terraform.md does not name `%s`", name, a.Name)
-			}
-		}
 	}
 }

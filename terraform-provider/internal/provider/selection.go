@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	dsschema "github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -51,6 +53,7 @@ const (
 	descPort     = "Port at which the member gossips."
 	descStatus   = "Status: `alive`, `leaving`, `left` or `failed`."
 	descTags     = "Tags of the member."
+	descObserver = "Node name of the agent that was asked."
 	descProtocol = "Version of Serf's protocol that the member speaks."
 )
 
@@ -76,4 +79,23 @@ func choose(ctx context.Context, agent *session.Agent, wait *membership.Wait, gu
 		return view, nil, err
 	}
 	return view, filter.Select(view.Members), guard.Check(view)
+}
+
+// sortedUnique returns the names in order, each once. The result is never nil.
+func sortedUnique(names []string) []string {
+	names = append([]string{}, names...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// nearestFirst returns the nodes in the order of their round-trip times.
+func nearestFirst(rtt map[string]float64) []string {
+	nodes := make([]string, 0, len(rtt))
+	for node := range rtt {
+		nodes = append(nodes, node)
+	}
+	slices.SortFunc(nodes, func(a, b string) int {
+		return cmp.Or(cmp.Compare(rtt[a], rtt[b]), cmp.Compare(a, b))
+	})
+	return nodes
 }

@@ -5,6 +5,7 @@ package rule
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/keyid"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/membership"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
@@ -82,19 +84,21 @@ func Base64() validator.String {
 // EventName accepts the name of a user event: not empty, printable, without spaces at its ends, and without
 // comma or equals sign, which event handlers could not be told to listen for.
 func EventName() validator.String {
-	return text{"the name of a user event", func(s string) error {
-		switch {
-		case s == "":
-			return fmt.Errorf("the name is empty; handlers listen for a name, such as deploy in user:deploy")
-		case strings.TrimSpace(s) != s:
-			return fmt.Errorf("%q begins or ends with a space", s)
-		case strings.ContainsAny(s, ",="):
-			return fmt.Errorf("%q has a comma or an equals sign, so that no handler user:NAME can listen for it", s)
-		case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-			return fmt.Errorf("%q has a control character", s)
-		}
-		return nil
-	}}
+	return text{"the name of a user event", func(s string) error { return checkName(s, "user") }}
+}
+
+func checkName(s, kind string) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("the name is empty; handlers listen for a name, such as deploy in %s:deploy", kind)
+	case strings.TrimSpace(s) != s:
+		return fmt.Errorf("%q begins or ends with a space", s)
+	case strings.ContainsAny(s, ",="):
+		return fmt.Errorf("%q has a comma or an equals sign, so that no handler %s:NAME can listen for it", s, kind)
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("%q has a control character", s)
+	}
+	return nil
 }
 
 // Peer accepts the gossip address of an agent to join: host or host:port.
@@ -111,5 +115,44 @@ func Peer() validator.String {
 			return fmt.Errorf("%q: port %q is not a number from 1 to 65535", s, port)
 		}
 		return nil
+	}}
+}
+
+// TagKey accepts the key of a tag: not empty, without an equals sign, which the agent's files could not hold, and
+// without control characters.
+func TagKey() validator.String {
+	return text{"the key of a tag", func(s string) error {
+		switch {
+		case s == "":
+			return errors.New("a key is empty")
+		case strings.Contains(s, "="):
+			return fmt.Errorf("%q has an equals sign, which separates key and value", s)
+		case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+			return fmt.Errorf("%q has a control character", s)
+		}
+		return nil
+	}}
+}
+
+// QueryName accepts the name of a query, which handlers listen for as query:NAME.
+func QueryName() validator.String {
+	return text{"the name of a query", func(s string) error {
+		if strings.HasPrefix(s, "_serf_") || strings.HasPrefix(s, "_gossip_") {
+			return fmt.Errorf("%q: names with this beginning are the agents' own", s)
+		}
+		return checkName(s, "query")
+	}}
+}
+
+// KeyID accepts the fingerprint of a gossip key.
+func KeyID() validator.String {
+	return text{"the fingerprint of a gossip key", keyid.Check}
+}
+
+// Key accepts a gossip key. The message never shows the value.
+func Key() validator.String {
+	return text{"a gossip key", func(s string) error {
+		_, err := keyid.Of(s)
+		return err
 	}}
 }

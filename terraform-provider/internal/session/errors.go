@@ -16,6 +16,11 @@ type notSentError struct{ error }
 
 func (e notSentError) Unwrap() error { return e.error }
 
+// finalError marks a failure that asking again would not change, other than an agent's refusal.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
 // Error says what was asked of which agent, and how it failed.
 type Error struct {
 	Op   string // as in "could not OP"
@@ -32,10 +37,11 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent reports whether asking again would fail in the same way: the agent understood and refused, or
-// there is nobody to ask.
+// Permanent reports whether asking again would fail in the same way: the agent understood and refused, its answer was
+// no, or there is nobody to ask.
 func (e *Error) Permanent() bool {
-	return e.Refused() || errors.Is(e.Err, ErrUnknownAddress)
+	var mark finalError
+	return e.Refused() || errors.Is(e.Err, ErrUnknownAddress) || errors.As(e.Err, &mark)
 }
 
 // NotSent reports whether nothing was sent that could have changed the agent or its cluster.
@@ -52,8 +58,22 @@ func (e *Error) Refused() bool {
 
 // Hint says what to do about the error, in a sentence or two.
 func (e *Error) Hint() string {
-	var refusal *client.RemoteError
+	var (
+		refusal *client.RemoteError
+		wrong   *WrongNodeError
+		nodes   *NodesError
+	)
 	switch {
+	case errors.As(e.Err, &wrong):
+		return "Check `address` in the provider block: with a load balancer in front, each run may reach another agent. To move the " +
+			"resource to another node, destroy it first."
+	case errors.As(e.Err, &nodes):
+		return "Check the nodes that are named, with `gossip members` and `gossip keys -list`, and apply again; what has been done already is kept."
+	case errors.Is(e.Err, ErrEncryptionOff):
+		return "Start the agents with a key: `encrypt` in their configuration, or a `keyring_file`."
+	case errors.Is(e.Err, ErrUnsupported):
+		return "A stock Serf agent, or an older gossip agent, cannot do this. Point `address` at a gossip agent, or leave out what needs it; " +
+			"`features` of the data source gossip_agent tells what an agent can do."
 	case errors.Is(e.Err, ErrUnknownAddress):
 		return "The provider's address comes from something that this run has yet to create. Create that first with " +
 			"`terraform apply -target=...`, or give this data source a `depends_on` on it, so that it is read during apply."
@@ -65,6 +85,8 @@ func (e *Error) Hint() string {
 		return "The agent was reached and refused."
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return "The agent did not answer in time. Check that it is well, or give more time in `timeouts` or `request_timeout`."
+	case e.Permanent():
+		return ""
 	default:
 		return "Check that the agent runs, that `address` in the provider block (or GOSSIP_RPC_ADDR) is its RPC address, " +
 			"and that it can be reached from here."

@@ -43,6 +43,8 @@ type Agent struct {
 
 	mu     sync.Mutex
 	sticky string // the address that answered; "" until one has
+
+	changing sync.Mutex // held while tags or keyrings change, as Terraform changes up to ten things at a time
 }
 
 // New returns an agent that will be dialled at first use.
@@ -83,34 +85,23 @@ func (a *Agent) look(ctx context.Context, c *client.Client) (api.Stats, membersh
 	if err != nil {
 		return nil, membership.View{}, err
 	}
-	members, err := c.Members(ctx)
+	members, confidence, err := c.View(ctx)
 	if err != nil {
 		return nil, membership.View{}, err
 	}
-	return stats, membership.NewView(stats["agent"]["name"], members), nil
+	view := membership.NewView(stats["agent"]["name"], members)
+	view.Doubt = confidence.Doubt()
+	view.Quiet = quiet(stats["view"]["last_contact"])
+	return stats, view, nil
 }
 
-// Event is a user event to fire.
-type Event struct {
-	Name     string
-	Payload  []byte
-	Coalesce bool
-}
-
-// Fire fires a user event, at most once, and returns the node name of the agent that took it. After an error
-// that is neither [Error.Refused] nor [Error.NotSent] the event may or may not have been fired.
-func (a *Agent) Fire(ctx context.Context, event Event) (node string, err error) {
-	err = a.write(ctx, "fire the event", func(ctx context.Context, c *client.Client) error {
-		ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
-		defer cancel()
-		stats, err := c.Stats(ctx)
-		if err != nil {
-			return notSentError{err}
-		}
-		node = stats["agent"]["name"]
-		return c.UserEvent(ctx, event.Name, event.Payload, event.Coalesce)
-	})
-	return node, err
+// quiet reads how long ago the agent heard from another member; 0 if it does not say, or never did.
+func quiet(text string) time.Duration {
+	age, err := time.ParseDuration(strings.TrimSuffix(text, " ago"))
+	if err != nil {
+		return 0
+	}
+	return age
 }
 
 // PeerResult is how one peer answered a join.
