@@ -37,6 +37,11 @@ type Config struct {
 	// Source returns the zone to answer from, or nil if there is none to be trusted yet, which clients get to
 	// hear as SERVFAIL. It is called once per query, by several goroutines, and must not block.
 	Source func() *zone.Zone
+	// Status returns what stands at the name status of the zone, one record a line of at most 255 octets; nil means
+	// nothing. Distances are for sets that are to be ordered by distance; nil means that none is known. Both are
+	// called by several goroutines, and must not block.
+	Status    func() []string
+	Distances func() *zone.Distances
 
 	// UDPSize is the longest reply over UDP in octets, 512 to 65535, for clients that take as much; 0 means
 	// DefaultUDPSize. Clients on the loopback interface get what they ask for, since nothing between them and

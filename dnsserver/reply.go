@@ -103,9 +103,12 @@ func soaRecord(set *zone.RRset, h dns.RR_Header) *dns.SOA {
 // addAnswer puts the set into the answer section: all of it, or what fits.
 func (r *responder) addAnswer(rep *reply, set *zone.RRset) {
 	n := set.Len()
+	if set.Answers > 0 {
+		n = min(n, set.Answers)
+	}
 	fit := (rep.limit - rep.size) / minRecord(set.Type)
 	var hosts []*zone.Host
-	for _, i := range r.pick(set, min(n, fit)) {
+	for _, i := range r.picker.pick(set, min(n, fit), n) {
 		rr, size := rep.record(set, int(i))
 		if rep.size+size > rep.limit {
 			break

@@ -39,6 +39,7 @@ type policy struct {
 	version       string       // "": refused
 	keys          *tsig.Keyring
 	transfers     *transfer.Server // nil: all are refused
+	status        func() []string  // nil: none
 }
 
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
@@ -48,8 +49,8 @@ type responder struct {
 	stats  *counters
 	quick  *quick // tried first; nil: none
 
-	packed  []byte  // the last reply
-	indexes []int32 // scratch for ordering
+	picker picker
+	packed []byte // the last reply
 }
 
 // respond returns the reply to a packet, or nil if there is to be none. The reply is valid until the next call.
@@ -175,7 +176,7 @@ func (r *responder) query(req *request, rep *reply) {
 	z := r.source()
 	if z == nil {
 		// Not NXDOMAIN: what we have not heard of yet may well exist.
-		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, "this agent has not joined its cluster yet")
+		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, notReadyText)
 		return
 	}
 	r.fromZone(z, req, rep)
@@ -199,11 +200,19 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 		return
 	case zone.NXDomain:
 		rep.rcode = dns.RcodeNameError
+	case zone.Unready:
+		rep.authoritative = false
+		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, notReadyText)
+		return
 	case zone.Unsure:
 		rep.authoritative = false
-		rep.rcode = dns.RcodeServerFailure
-		rep.explain(dns.ExtendedErrorCodeNotReady, unsureText)
+		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, unsureText)
 		return
+	case zone.Dynamic:
+		if t := req.question.Qtype; r.policy.status != nil && (t == dns.TypeTXT || t == dns.TypeANY) {
+			r.addStatus(rep)
+			return
+		}
 	}
 	rep.addSOA(result.Zone)
 }
@@ -211,8 +220,25 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 // staleText goes with answers that are what was known last.
 const staleText = "this agent looks cut off from its cluster"
 
+// notReadyText goes with refusals before there is a view to answer from.
+const notReadyText = "this agent has not joined its cluster yet"
+
 // unsureText goes with names that are not known while those that are may not be all.
 const unsureText = "this agent looks cut off from its cluster, and does not know the name"
+
+// addStatus answers how the server is: a record for each line, never to be cached.
+func (r *responder) addStatus(rep *reply) {
+	for _, line := range r.policy.status() {
+		line = line[:min(len(line), 255)]
+		size := pointerSize + rrHead + 1 + len(line)
+		if rep.size+size > rep.limit {
+			rep.truncated = !rep.tcp
+			return
+		}
+		rep.size += size
+		rep.answer = append(rep.answer, &dns.TXT{Hdr: rep.header(dns.TypeTXT, 0), Txt: []string{escapeText(line)}})
+	}
+}
 
 // anyOrder is what a query for ANY gets the first of: one set instead of all, RFC 8482 section 4.1.
 var anyOrder = []zone.Type{zone.TypeSOA, zone.TypeA, zone.TypeAAAA, zone.TypeSRV, zone.TypePTR, zone.TypeTXT}

@@ -15,6 +15,7 @@ const (
 	NXDomain                // the name does not exist
 	Refused                 // the name is not in this zone, or is not a name
 	Unsure                  // the name is not known here, but the zone is in doubt and so it may exist
+	Unready                 // nothing is known yet
 	Dynamic                 // the server knows what is there
 )
 
@@ -29,6 +30,8 @@ func (o Outcome) String() string {
 		return "nxdomain"
 	case Unsure:
 		return "unsure"
+	case Unready:
+		return "unready"
 	case Dynamic:
 		return "dynamic"
 	default:
@@ -69,12 +72,15 @@ func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool
 		return Result{Outcome: Refused}, true
 	}
 	rel := k[len(in.origin.key):]
-	if n, ok := in.names.get(rel); ok {
-		switch set := n.Set(t); {
-		case set != nil:
+	n, ok := in.names.get(rel)
+	switch {
+	case n.Dynamic():
+		return Result{Dynamic, in, nil}, true
+	case z.trust == NotReady:
+		return Result{Unready, in, nil}, true
+	case ok:
+		if set := n.Set(t); set != nil {
 			return Result{Success, in, set}, true
-		case n.Dynamic():
-			return Result{Dynamic, in, nil}, true
 		}
 		return Result{NoData, in, nil}, true
 	}
@@ -89,7 +95,7 @@ func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool
 			return Result{outcome, in, set}, true
 		}
 	}
-	if z.doubtful {
+	if z.trust == Doubtful {
 		return Result{Unsure, in, nil}, true
 	}
 	return Result{NXDomain, in, nil}, true

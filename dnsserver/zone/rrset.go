@@ -43,7 +43,8 @@ type RRset struct {
 	// Members has the member of each address, if Order is OrderNearest.
 	Members []string
 
-	packed atomic.Pointer[any]
+	packed  atomic.Pointer[any]
+	ranking atomic.Pointer[Ranking]
 }
 
 // Packed returns what pack makes of the set, made once and kept as long as the set: so a form that is quicker to send

@@ -34,7 +34,7 @@ func (z *Zone) Update(changes []Change) *Zone {
 		origin:   z.origin,
 		serial:   nextSerial(z.serial),
 		ns:       z.ns,
-		doubtful: z.doubtful,
+		trust:    z.trust,
 		crowded:  u.crowded,
 		problems: u.problems,
 	}
@@ -112,19 +112,15 @@ func (u *update) change(c Change) {
 	}
 }
 
-// compareClaims orders the claimants of a label: who is there comes first, then who spells it in small letters, then by
-// bytes.
+// compareClaims orders the claimants of a label: who spells it in small letters comes first, then by bytes. Whether they
+// are there does not count, lest a failure hands the name of one to another.
 func compareClaims(a, b *node) int {
-	for _, wins := range []func(*node) bool{
-		func(n *node) bool { return !n.down },
-		func(n *node) bool { return n.name == strings.ToLower(n.name) },
-	} {
-		if x, y := wins(a), wins(b); x != y {
-			if x {
-				return -1
-			}
-			return 1
+	aLower, bLower := a.name == strings.ToLower(a.name), b.name == strings.ToLower(b.name)
+	if aLower != bLower {
+		if aLower {
+			return -1
 		}
+		return 1
 	}
 	return strings.Compare(a.name, b.name)
 }

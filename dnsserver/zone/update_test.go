@@ -77,8 +77,8 @@ func TestUpdateEqualsRebuild(t *testing.T) {
 	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
 	names := []string{"a", "A", "b", "B", "c.d", "e", strings.Repeat("l", 70), "n1", "n2", "n3", "web1"}
 	random := func(name string) *zone.Member {
-		m := &zone.Member{Name: name, Addrs: addrs(fmt.Sprintf("10.0.0.%d", rng.IntN(6))), Live: rng.IntN(4) > 0,
-			Nameserver: rng.IntN(3) == 0, Tags: map[string]string{}}
+		m := &zone.Member{Name: name, Addrs: addrs(fmt.Sprintf("10.0.0.%d", rng.IntN(6)), fmt.Sprintf("10.0.1.%d", rng.IntN(200))), Live: rng.IntN(4) > 0,
+			Down: rng.IntN(6) == 0, Stale: rng.IntN(6) == 0, Nameserver: rng.IntN(3) == 0, Tags: map[string]string{}}
 		for range rng.IntN(3) {
 			m.Tags[pick("dc", "DC", "v")] = pick("1", "2", "x", "X", "")
 		}
@@ -93,9 +93,20 @@ func TestUpdateEqualsRebuild(t *testing.T) {
 		questions = append(questions, n+".node.gossip", "ns-"+n+".gossip")
 	}
 	questions = append(questions, "gossip", "dc.tag.gossip", "v.tag.gossip", "web.service.gossip", "api.service.gossip", "_web._tcp.service.gossip",
-		"1.dc.web.service.gossip", "dc.web.service.gossip", "1.dc.tag.gossip", "x.dc.tag.gossip", "2.v.tag.gossip")
+		"1.dc.web.service.gossip", "2.v.1.dc.web.service.gossip", "v.1.dc.web.service.gossip", "_web._tcp.gossip", "_services._dns-sd._udp.gossip", "n1._web._tcp.gossip",
+		"1.0.0.10.in-addr.arpa", "195.1.0.10.in-addr.arpa", "0.0.10.in-addr.arpa", "dc.web.service.gossip", "1.dc.tag.gossip", "x.dc.tag.gossip", "2.v.tag.gossip")
 	dump := func(z *zone.Zone) map[string]any {
+		checkOrder(t, z)
 		all := map[string]any{"problems": fmt.Sprint(z.Problems()), "members": z.Members()}
+		for name, sets := range records(z) {
+			all["record "+name] = sets
+		}
+		for _, r := range z.Reverse() {
+			checkOrder(t, r)
+			for name, sets := range records(r) {
+				all["record "+name] = sets
+			}
+		}
 		for _, q := range questions {
 			for text, qtype := range types {
 				r := lookup(t, z, q, qtype)
@@ -106,7 +117,11 @@ func TestUpdateEqualsRebuild(t *testing.T) {
 		}
 		return all
 	}
-	empty := newZone(t)
+	empty, err := zone.New(zone.Config{Origin: "gossip.", Self: "web1", NodeTTL: 5 * time.Second, Reverse: []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("10.0.1.192/29")}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	z, state := empty, map[string]*zone.Member{}
 	for range 300 {
 		before, want := z, dump(z)
@@ -122,6 +137,10 @@ func TestUpdateEqualsRebuild(t *testing.T) {
 			}
 		}
 		z = z.Update(changes)
+		checkDiff(t, before, z)
+		for i, r := range z.Reverse() {
+			checkDiff(t, before.Reverse()[i], r)
+		}
 		var all []zone.Change
 		for name, m := range state {
 			all = append(all, zone.Change{Name: name, Member: m})

@@ -40,13 +40,13 @@ import (
 // What New and Update return is the zone of names, which Reverse zones hang on; those are zones of their own, with
 // their own serial, that are made along with it.
 type Zone struct {
-	cfg      *settings
-	origin   *origin
-	serial   uint32
-	names    tree[Name] // by key relative to the origin
-	soa, ns  *RRset
-	ptr      *group // in a zone of one address: whose it is, or nil
-	doubtful bool
+	cfg     *settings
+	origin  *origin
+	serial  uint32
+	names   tree[Name] // by key relative to the origin
+	soa, ns *RRset
+	ptr     *group // in a zone of one address: whose it is, or nil
+	trust   Trust
 
 	// In the zone of names alone:
 	members  tree[*node]        // by member name
@@ -88,20 +88,29 @@ func (z *Zone) SOA() *RRset { return z.soa }
 // Lookup on this zone searches them as well.
 func (z *Zone) Reverse() []*Zone { return z.reverse }
 
-// Doubtful reports whether names that are not in the zone may exist all the same.
-func (z *Zone) Doubtful() bool { return z.doubtful }
+// Trust says what a zone's silence is worth.
+type Trust uint8
 
-// Doubt returns the zone with another view of what it does not hold: while there is doubt, Lookup says Unsure where
-// it would say NXDomain. The contents and the serial stay.
-func (z *Zone) Doubt(doubtful bool) *Zone {
-	if z.doubtful == doubtful {
+const (
+	Trusted  Trust = iota // what is not in the zone does not exist
+	Doubtful              // what is in the zone may be shown; what is not may exist all the same
+	NotReady              // nothing is known yet
+)
+
+// Trust returns how far the zone is trusted.
+func (z *Zone) Trust() Trust { return z.trust }
+
+// WithTrust returns the same generation, trusted as far as that. While it is doubtful, Lookup says Unsure where it would
+// say NXDomain; while it is not ready, Lookup says Unready of all but names that are dynamic.
+func (z *Zone) WithTrust(t Trust) *Zone {
+	if z.trust == t {
 		return z
 	}
 	next := *z
-	next.doubtful = doubtful
+	next.trust = t
 	next.reverse = make([]*Zone, len(z.reverse))
 	for i, r := range z.reverse {
-		next.reverse[i] = r.Doubt(doubtful)
+		next.reverse[i] = r.WithTrust(t)
 	}
 	return &next
 }

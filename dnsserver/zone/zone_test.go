@@ -78,6 +78,9 @@ func lines(r zone.Result) []string {
 	for _, s := range r.Answer.TXT {
 		add("TXT", "%q", s)
 	}
+	for _, n := range r.Answer.Names {
+		add("PTR", "%s", n)
+	}
 	for _, h := range r.Answer.NS {
 		add("NS", "%s", h.Name)
 	}
@@ -96,7 +99,7 @@ func lookup(t testing.TB, z *zone.Zone, name string, qtype zone.Type) zone.Resul
 	return z.Lookup(wire, qtype)
 }
 
-var types = map[string]zone.Type{"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "ANY": 255}
+var types = map[string]zone.Type{"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "PTR": 12, "TXT": 16, "AAAA": 28, "SRV": 33, "ANY": 255}
 
 func TestLookup(t *testing.T) {
 	t.Parallel()
@@ -162,6 +165,10 @@ func TestLookup(t *testing.T) {
 		{"2_x2e1.version.mars.dc.web.service.gossip. A", zone.NXDomain, nil},
 		{"mars.dc.web.service.gossip. A", zone.NXDomain, nil},
 		{"eu.dc.nope.service.gossip. A", zone.NXDomain, nil},
+		{"eu.dc.2_x2e1.version.eu.dc.web.service.gossip. A", zone.Success, []string{"0 A 10.0.0.1"}},
+		{"2_x2e1.version.us.dc.web.service.gossip. SRV", zone.Success, []string{"0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"2_x2e1.version.asia.dc.web.service.gossip. A", zone.NXDomain, nil},
+		{"eu.dc.web.role.web.service.gossip. AAAA", zone.NoData, nil},
 
 		// Tags.
 		{"eu.dc.tag.gossip. A", zone.Success, []string{"0 A 10.0.0.1", "0 A 10.0.0.3"}},
@@ -181,6 +188,39 @@ func TestLookup(t *testing.T) {
 		{"nope.tag.gossip. A", zone.NXDomain, nil},
 		{"nope.web.service.gossip. A", zone.NXDomain, nil},
 		{"version.mars.dc.web.service.gossip. A", zone.NXDomain, nil},
+
+		{"role.eu.dc.web.service.gossip. A", zone.NoData, nil},
+		{"role.us.dc.web.service.gossip. A", zone.NXDomain, nil},
+		{"x.role.eu.dc.web.service.gossip. A", zone.NXDomain, nil},
+		{"role.2_x2e1.version.eu.dc.web.service.gossip. A", zone.NoData, nil},
+		{"_udp.gossip. A", zone.NoData, nil},
+		{"_dns-sd._udp.gossip. A", zone.NoData, nil},
+
+		// Browsing.
+		{"_services._dns-sd._udp.gossip. PTR", zone.Success, []string{"0 PTR _cache._tcp.gossip.", "0 PTR _dark._tcp.gossip.", "0 PTR _last._tcp.gossip.",
+			"0 PTR _my_x20db._tcp.gossip.", "0 PTR _old._tcp.gossip.", "0 PTR _v6._tcp.gossip.", "0 PTR _web._tcp.gossip."}},
+		{"b._dns-sd._udp.gossip. PTR", zone.Success, []string{"5 PTR gossip."}},
+		{"lb._dns-sd._udp.gossip. PTR", zone.Success, []string{"5 PTR gossip."}},
+		{"x._dns-sd._udp.gossip. PTR", zone.NXDomain, nil},
+		{"_web._tcp.gossip. PTR", zone.Success, []string{"0 PTR web1._web._tcp.gossip.", "0 PTR web2._web._tcp.gossip."}},
+		{"_WEB._tcp.gossip. SRV", zone.Success, []string{"0 SRV 0 25600 8080 web1.node.gossip.", "0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"_web._tcp.gossip. TXT", zone.NoData, nil},
+		{"_web._udp.gossip. PTR", zone.NXDomain, nil},
+		{"_cache._tcp.gossip. PTR", zone.NoData, nil},
+		{"_old._tcp.gossip. PTR", zone.NoData, nil},
+		{"_nope._tcp.gossip. PTR", zone.NXDomain, nil},
+		{"web2._web._tcp.gossip. SRV", zone.Success, []string{"0 SRV 1 12800 8081 web2.node.gossip."}},
+		{"web2._web._tcp.gossip. TXT", zone.Success, []string{`0 TXT ["dc=us" "version=2.1"]`}},
+		{"six._v6._tcp.gossip. TXT", zone.Success, []string{`0 TXT [""]`}},
+		{"web2._web._tcp.gossip. A", zone.NoData, nil},
+		{"web3._web._tcp.gossip. SRV", zone.NXDomain, nil},
+		{"web4._web._tcp.gossip. SRV", zone.NXDomain, nil},
+		{"cache1._cache._tcp.gossip. SRV", zone.NXDomain, nil},
+
+		// Where the server says how it is.
+		{"status.gossip. TXT", zone.Dynamic, nil},
+		{"status.gossip. A", zone.Dynamic, nil},
+		{"x.status.gossip. A", zone.NXDomain, nil},
 
 		// The apex, and who serves it.
 		{"gossip. SOA", zone.Success, []string{"2 SOA ns-web1.gossip. hostmaster.gossip. 101 60 10 86400 2"}},
@@ -217,6 +257,9 @@ func TestLookup(t *testing.T) {
 func TestLookupOfWhatIsNoName(t *testing.T) {
 	t.Parallel()
 	z := newZone(t, cluster()...)
+	if got := z.Lookup([]byte("\x0bweb\x00service\x06gossip\x00"), zone.TypeA); got.Outcome != zone.NXDomain {
+		t.Errorf("a zero within a label: got %v", got.Outcome)
+	}
 	for _, wire := range []string{"", "\x01", "\x03ab", "\x06gossip", "\x06gossip\x00\x00", "\x40" + strings.Repeat("a", 64) + "\x00",
 		"\xc0\x0c", strings.Repeat("\x01a", 127) + "\x01", strings.Repeat("\x01a", 128) + "\x00"} {
 		if got := z.Lookup([]byte(wire), zone.TypeA); got.Outcome != zone.Refused {
