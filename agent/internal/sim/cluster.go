@@ -102,7 +102,7 @@ func (w *World) Leave(id int) {
 	})
 	intent := n.once(func() {
 		n.leaving = true
-		n.onLeft = left
+		n.onLeft = n.hurried(left)
 		n.heardDead(w.accuse(deadMessage, n.id, n.id, n.inc))
 		n.call(t.Broadcast, left)
 	})

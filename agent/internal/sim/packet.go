@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent/internal/state"
+)
 
 // purpose is what a packet is for, besides the messages that ride in it.
 type purpose uint8
@@ -146,12 +150,12 @@ func (n *node) broadcasts(list []*message, room int) []*message {
 	if n.queues[0].count+n.queues[1].count+n.queues[2].count == 0 {
 		return list
 	}
-	mult := t.RetransmitMult
-	if t.Fanout > 0 {
-		mult = t.LazyMult
-	}
-	limit := limitOf(mult, n.serf.members())
 	for i := range n.queues {
+		mult := t.RetransmitMult
+		if t.Fanout > 0 && state.Queue(i) != state.QueueIntent {
+			mult = t.LazyMult
+		}
+		limit := limitOf(mult, n.serf.members())
 		list, room = n.queues[i].take(list, room, compoundEach, limit)
 		n.finish(&n.queues[i])
 	}
@@ -177,7 +181,7 @@ func (n *node) receive(p *packet) {
 		if p.target == n.id {
 			r := w.newPacket()
 			r.purpose, r.seq, r.relay = ack, p.seq, p.relay
-			n.sendWith(p.from, r, sizeAck)
+			n.sendWith(p.from, r, n.sizeAck())
 		}
 	case indirect:
 		n.probeFor(p)

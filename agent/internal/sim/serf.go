@@ -49,12 +49,12 @@ func (w *World) stateConfig() state.Config {
 
 // broadcast sends a message of Serf's to everyone: to some at once, if the timing says so, and by gossip.
 func (n *node) broadcast(m *message, done func()) {
-	if k := n.w.cfg.Timing.Fanout; k > 0 {
+	if k := n.w.cfg.Timing.Fanout; k > 0 && m.urgent() {
 		for _, to := range n.pushTo(k) {
 			n.sendUser(to, m)
 		}
 	}
-	n.queues[m.queueOf()].add(m, done)
+	n.queues[m.queueOf()].add(m, n.hurried(done))
 	n.gossipSoon()
 }
 

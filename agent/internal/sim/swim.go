@@ -57,6 +57,9 @@ type node struct {
 	queues [3]queue
 	serf   serf
 	news   int // how many members have come and gone
+
+	courier   courier
+	payloadAt instant // when an answer to a probe last carried a coordinate
 }
 
 // suspicion is memberlist's timer that runs faster the more members confirm it.
@@ -93,6 +96,7 @@ func (n *node) reset() {
 	n.changed, n.suspicions = map[int32]instant{}, map[int32]*suspicion{}
 	n.own, n.queues = queue{}, [3]queue{}
 	n.gossiping, n.tickAt = false, 0
+	n.courier, n.payloadAt = newCourier(), 0
 	n.serf = w.newSerf(n)
 	n.conditions[n.id], n.incs[n.id] = alive, n.inc
 	n.serf.join(n.id)
@@ -240,6 +244,7 @@ func (n *node) heardAlive(m *message) {
 	n.tell(m, nil)
 	if was == unknown || was.gone() {
 		n.news++
+		n.courierSoon(0)
 		n.serf.join(id)
 	}
 }
@@ -263,6 +268,7 @@ func (n *node) heardSuspect(m *message) {
 	}
 	if id == n.id {
 		n.refute(m.inc)
+		n.accused(m.from)
 		return
 	}
 	n.tell(m, nil)
@@ -331,6 +337,7 @@ func (n *node) heardDead(m *message) {
 	}
 	n.changed[id] = n.w.now
 	n.news++
+	n.courierSoon(0)
 	n.serf.leave(id)
 }
 

@@ -21,8 +21,10 @@ type Timing struct {
 
 	// Fanout is to how many members a fresh message of Serf's is sent at once; 0 leaves it to gossip.
 	Fanout int
-	// LazyMult takes the place of RetransmitMult for messages that were pushed.
+	// LazyMult takes the place of RetransmitMult for events and queries, which are pushed.
 	LazyMult int
+	// PayloadPause is the least time between two answers to probes that carry a coordinate; 0 lets each carry one.
+	PayloadPause time.Duration
 
 	// Settle is when, counted each from the one before, a member that has joined exchanges state again, on average and
 	// if members came or went since.
@@ -59,8 +61,10 @@ func SerfLAN() Timing {
 // Ours is what our agents do with -profile=lan.
 func Ours() Timing {
 	t := SerfLAN()
-	t.Fanout, t.LazyMult = 3, 2
-	t.Settle = []time.Duration{300 * time.Millisecond, 1200 * time.Millisecond, 5 * time.Second}
-	t.Probation = 2 * time.Minute
+	t.ProbeInterval, t.ProbeTimeout, t.SuspicionMult = 600*time.Millisecond, 250*time.Millisecond, 3
+	t.RetransmitMult = 5
+	t.Fanout, t.LazyMult, t.PayloadPause = 3, 2, time.Second
+	t.Settle = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
+	t.Probation = time.Minute
 	return t
 }
