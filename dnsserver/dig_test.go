@@ -12,23 +12,35 @@ import (
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
+// program finds a program of a Debian package, or skips the test.
+func program(t *testing.T, name, pkg string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed (Debian package %s)", name, pkg)
+		}
+		t.Skipf("%s is not installed (Debian package %s)", name, pkg)
+	}
+	return path
+}
+
+// run returns what a program writes.
+func run(t *testing.T, path string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", path, args, err, out)
+	}
+	return string(out)
+}
+
 // dig runs BIND's dig against the server.
 func dig(t *testing.T, s *Server, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath("dig")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("dig is not installed (Debian package bind9-dnsutils)")
-		}
-		t.Skip("dig is not installed (Debian package bind9-dnsutils)")
-	}
+	path := program(t, "dig", "bind9-dnsutils")
 	addr := netip.MustParseAddrPort(s.Addr())
-	args = append([]string{"@" + addr.Addr().String(), "-p", strings.Split(s.Addr(), ":")[1], "+tries=3", "+time=5"}, args...)
-	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("dig %v: %v\n%s", args, err, out)
-	}
-	return string(out)
+	return run(t, path, append([]string{"@" + addr.Addr().String(), "-p", strings.Split(s.Addr(), ":")[1], "+tries=3", "+time=5"}, args...)...)
 }
 
 func TestDig(t *testing.T) {
@@ -62,6 +74,12 @@ func TestDig(t *testing.T) {
 		{args: "version.bind TXT CH", want: []string{`status: REFUSED`}},
 		{args: "gossip AXFR", want: []string{`Transfer failed`}},
 		{args: "gossip SOA +opcode=notify", want: []string{`opcode: NOTIFY, status: REFUSED`}},
+		{args: "gossip SOA +opcode=update", want: []string{`opcode: UPDATE, status: REFUSED`, `EDE: 18`}},
+		{args: "example.com SOA +opcode=update", want: []string{`opcode: UPDATE, status: NOTAUTH`, `EDE: 20`}},
+		{args: "web1.node.gossip +opcode=6", want: []string{`status: NOTIMP`, `EDE: 21`}},
+		{args: ". +header-only +cookie", want: []string{`status: NOERROR`, `COOKIE: [0-9a-f]{48} \(good\)`}},
+		{args: "web1.node.gossip +tcp +keepalive", want: []string{`TCP KEEPALIVE: 10\.0 secs`}},
+		{args: "web1.node.gossip +zflag +cdflag +adflag", want: []string{`flags: qr aa rd;`}},
 		{args: "web1.node.gossip +opcode=status", want: []string{`opcode: STATUS, status: NOTIMP`}},
 	}
 	for _, tt := range tests {
