@@ -129,16 +129,64 @@ func (a *Adapter) servers(ctx context.Context) (cli.Info, plan.Actual, error) {
 			names = append(names, be.Name)
 		}
 	}
-	var info cli.Info
 	all := plan.Actual{}
+	info, replies, err := a.ask(ctx, names, func(name string) []cli.Command {
+		return []cli.Command{cli.ShowState(name), cli.ShowConn(name)}
+	})
+	if err != nil {
+		return info, nil, err
+	}
+	ids := map[string]int{}
+	var some []string // that have servers
+	for _, name := range names {
+		backend, err := parseBackend(replies[name])
+		if err != nil {
+			return info, nil, fmt.Errorf("haproxy at %s: backend %s: %w", a.cfg.HAProxy.Runtime.Socket, name, err)
+		}
+		if backend != nil {
+			all[name] = backend
+		}
+		for _, s := range backend {
+			ids[name] = s.BackendID
+		}
+		if len(backend) > 0 {
+			some = append(some, name)
+		}
+	}
+	if len(some) == 0 {
+		return info, all, nil
+	}
+	same, replies, err := a.ask(ctx, some, func(name string) []cli.Command { return []cli.Command{cli.ShowStat(ids[name])} })
+	if err != nil {
+		return info, nil, err
+	}
+	if same.Instance != info.Instance {
+		return info, nil, a.renewedMeanwhile()
+	}
+	for _, name := range some {
+		if err := addStat(all[name], replies[name][0]); err != nil {
+			return info, nil, fmt.Errorf("haproxy at %s: backend %s: %w", a.cfg.HAProxy.Runtime.Socket, name, err)
+		}
+	}
+	return info, all, nil
+}
+
+func (a *Adapter) renewedMeanwhile() error {
+	return fmt.Errorf("haproxy at %s: %w: it was reloaded meanwhile", a.cfg.HAProxy.Runtime.Socket, cli.ErrSilent)
+}
+
+// ask sends the commands for each name, many on a line, and makes sure that one process answers them all.
+func (a *Adapter) ask(ctx context.Context, names []string, commands func(string) []cli.Command) (cli.Info, map[string][]string, error) {
+	var info cli.Info
+	all := make(map[string][]string, len(names))
 	for first := true; first || len(names) > 0; first = false {
 		some := names[:min(perLine, len(names))]
 		names = names[len(some):]
-		commands := []cli.Command{cli.ShowInfo()}
+		line := []cli.Command{cli.ShowInfo()}
 		for _, name := range some {
-			commands = append(commands, cli.ShowState(name), cli.ShowConn(name), cli.ShowStat(name))
+			line = append(line, commands(name)...)
 		}
-		replies, err := a.socket.Query(ctx, commands...)
+		replies, err := a.socket.Query(ctx, line...)
 		if err != nil {
 			return info, nil, running(err)
 		}
@@ -147,23 +195,19 @@ func (a *Adapter) servers(ctx context.Context) (cli.Info, plan.Actual, error) {
 			return info, nil, fmt.Errorf("haproxy at %s: %w", a.cfg.HAProxy.Runtime.Socket, err)
 		}
 		if !first && now.Instance != info.Instance {
-			return info, nil, fmt.Errorf("haproxy at %s: %w: it was reloaded meanwhile", a.cfg.HAProxy.Runtime.Socket, cli.ErrSilent)
+			return info, nil, a.renewedMeanwhile()
 		}
 		info = now
+		each := (len(replies) - 1) / max(1, len(some))
 		for i, name := range some {
-			backend, err := parseBackend(replies[1+3*i : 4+3*i])
-			if err != nil {
-				return info, nil, fmt.Errorf("haproxy at %s: backend %s: %w", a.cfg.HAProxy.Runtime.Socket, name, err)
-			}
-			if backend != nil {
-				all[name] = backend
-			}
+			all[name] = replies[1+i*each : 1+(i+1)*each]
 		}
 	}
 	return info, all, nil
 }
 
-// parseBackend joins the three replies about a backend; the result is nil if there is no such backend.
+// parseBackend joins what is told of a backend's states and connections; the result is nil if there is no such
+// backend.
 func parseBackend(replies []string) (map[string]plan.Server, error) {
 	states, err := cli.ParseServersState(replies[0])
 	var refused *cli.Refused
@@ -187,9 +231,14 @@ func parseBackend(replies []string) (map[string]plan.Server, error) {
 			servers[c.Ref.Server] = s
 		}
 	}
-	stats, err := cli.ParseStat(replies[2])
+	return servers, nil
+}
+
+// addStat adds what statistics tell besides: who is a backup, and sessions that have no connection yet.
+func addStat(servers map[string]plan.Server, reply string) error {
+	stats, err := cli.ParseStat(reply)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, st := range stats {
 		if s, ok := servers[st.Ref.Server]; ok {
@@ -197,7 +246,7 @@ func parseBackend(replies []string) (map[string]plan.Server, error) {
 			servers[st.Ref.Server] = s
 		}
 	}
-	return servers, nil
+	return nil
 }
 
 // describe says what there is in terms of members.

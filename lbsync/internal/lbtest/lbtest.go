@@ -140,7 +140,7 @@ type Balancer struct {
 }
 
 // HAProxyLines are further lines of an HAProxy's configuration.
-type HAProxyLines struct{ Global, Defaults, Frontend string }
+type HAProxyLines struct{ Global, Defaults, Frontend, Backend string }
 
 // HAProxy starts an HAProxy whose frontend uses backend "web", to be found in Dest, which is empty at first. Its
 // Runtime API is at Admin.
@@ -174,7 +174,7 @@ frontend web
     default_backend web
     %s
 `, b.Admin, more.Global, more.Defaults, b.Addr, more.Frontend))
-	Write(t, b.Dir, "web.cfg", "backend web\n")
+	Write(t, b.Dir, "web.cfg", "backend web\n    "+more.Backend+"\n")
 	b.Process = Start(t, program, "-W", "-S", b.Socket, "-p", b.PIDFile, "-f", b.Main, "-f", b.Dest)
 	b.up(t)
 	return b

@@ -105,18 +105,23 @@ func (s Service) Server(name string) (Server, bool) {
 	return s.Servers[i], true
 }
 
-// AssignIDs gives each server its id. Servers are sorted by name; of two whose hashes meet the later moves on to the next
-// free number. So consistent hashing survives reordering, and all balancers agree without talking.
+// ringBits is how many of an id's low bits place a server on HAProxy's ring of consistent hashing: two servers that share
+// them share their places, and their order decides.
+const ringBits = 20
+
+// AssignIDs gives each server its id. Servers are sorted by name; of two whose hashes meet on the ring the later moves on
+// to the next free number. So consistent hashing survives reordering, and all balancers agree without talking.
 func AssignIDs(servers []Server) {
+	const places = 1 << ringBits
 	taken := make(map[uint32]bool, len(servers))
 	for i := range servers {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(servers[i].Name)) // never fails
 		id := 1 + h.Sum32()%(MaxID-1)
-		for taken[id] {
+		for taken[id%places] && len(taken) < places {
 			id = 1 + id%MaxID
 		}
-		taken[id] = true
+		taken[id%places] = true
 		servers[i].ID = id
 	}
 }

@@ -77,7 +77,7 @@ func TestCommands(t *testing.T) {
 	for _, evil := range []string{"", "a b", "a;set server web/a state maint", "a\nshow info", `a\;b`, "a/b", "a,b", "<<", "é", "a\x00"} {
 		for _, c := range []Command{
 			AddServer(Ref{"web", evil}, at, nil), DelServer(Ref{evil, "a"}), SetState(Ref{"web", evil}, Maint),
-			SetAddr(Ref{"web", evil}, at), SetWeight(Ref{evil, "a"}, 3), ShowStat("x" + evil), HealthDown(Ref{"web", evil}),
+			SetAddr(Ref{"web", evil}, at), SetWeight(Ref{evil, "a"}, 3), ShowConn("x" + evil), HealthDown(Ref{"web", evil}),
 		} {
 			if evil == "" && strings.HasPrefix(c.String(), "show") {
 				continue

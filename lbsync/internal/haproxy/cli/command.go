@@ -101,8 +101,8 @@ func ShowState(backend string) Command { return build("show servers state", name
 // ShowConn asks for the connections of the servers of a backend.
 func ShowConn(backend string) Command { return build("show servers conn", names(backend)) }
 
-// ShowStat asks for the statistics of the servers of a backend.
-func ShowStat(backend string) Command { return build("show stat", names(backend), "4", "-1") }
+// ShowStat asks for the statistics of the servers of a backend by its number: a frontend may have its name.
+func ShowStat(backend int) Command { return build("show stat", nil, strconv.Itoa(backend), "4", "-1") }
 
 // ShowProcesses asks a master for its workers.
 func ShowProcesses() Command { return build("show proc", nil) }

@@ -23,6 +23,7 @@ const (
 // ServerState is a row of `show servers state`.
 type ServerState struct {
 	Backend, Name string
+	BackendID     int
 	ID            uint32
 	Addr          netip.AddrPort // the zero value if it has no IP address
 	Op            int            // 0 down, 1 starting, 2 running, 3 stopping
@@ -34,7 +35,7 @@ type ServerState struct {
 }
 
 const (
-	checkEnabled = 0x02 // bits of ServerState.Check
+	checkEnabled = 0x04 // of the bits of ServerState.Check
 	checkFailed  = 2    // the first of ServerState.Verdict that says something
 )
 
@@ -103,7 +104,7 @@ func ParseServersState(reply string) ([]ServerState, error) {
 	for line := range strings.Lines(rest) {
 		if strings.HasPrefix(line, "#") {
 			t = header(line, " ")
-			if err := t.has("be_name", "srv_id", "srv_name", "srv_addr", "srv_port", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight"); err != nil {
+			if err := t.has("be_name", "srv_id", "be_id", "srv_name", "srv_addr", "srv_port", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight"); err != nil {
 				return nil, err
 			}
 			continue
@@ -117,7 +118,7 @@ func ParseServersState(reply string) ([]ServerState, error) {
 		}
 		s := ServerState{
 			Backend: t.get(row, "be_name"), Name: t.get(row, "srv_name"),
-			Op: t.number(row, "srv_op_state"), Admin: t.number(row, "srv_admin_state"),
+			BackendID: t.number(row, "be_id"), Op: t.number(row, "srv_op_state"), Admin: t.number(row, "srv_admin_state"),
 			Weight: t.number(row, "srv_uweight"), Initial: t.number(row, "srv_iweight"),
 			Check: t.number(row, "srv_check_state"), Verdict: t.number(row, "srv_check_result"),
 		}

@@ -213,8 +213,13 @@ func (m *maker) add(b Backend, ref cli.Ref, want conf.Server) {
 	if want.Backup {
 		options = append(options, "backup")
 	}
-	if !m.known.pools() && !slices.Contains(options, "pool-max-conn") {
-		options = append(options, "pool-max-conn", "-1")
+	if !m.known.pools() {
+		// Of what a file's servers have, an added one has 0.
+		for _, o := range [][2]string{{"pool-purge-delay", "5s"}, {"pool-max-conn", "-1"}} {
+			if !slices.Contains(options, o[0]) {
+				options = append(options, o[:]...)
+			}
+		}
 	}
 	commands := []cli.Command{cli.AddServer(ref, want.Addr, options)}
 	if want.Checked() {
@@ -274,6 +279,11 @@ func (m *maker) keep(b Backend, ref cli.Ref, want conf.Server, got Server) {
 	kind, detail := Move, fmt.Sprintf("%s -> %s", got.Addr, want.Addr)
 	if moves {
 		commands = append(commands, cli.SetAddr(ref, want.Addr))
+	}
+	if want.Checked() && !got.Watched() && (out || !m.known.KeepStates) {
+		// Somebody stopped its checks, or it was added and what should have followed was lost.
+		commands = append(commands, cli.EnableHealth(ref))
+		kind, detail = Return, want.Addr.String()
 	}
 	if out {
 		commands = append(commands, cli.SetState(ref, cli.Ready))

@@ -25,7 +25,7 @@ func have(rows ...string) Actual {
 		var s Server
 		var addr string
 		_, _ = fmt.Sscan(row, &s.Name, &addr, &s.ID, &s.Weight)
-		s.Backend, s.Addr, s.Op, s.Initial = "web", netip.MustParseAddrPort(addr), 2, 100
+		s.Backend, s.Addr, s.Op, s.Initial, s.Check = "web", netip.MustParseAddrPort(addr), 2, 100, 6
 		for _, flag := range strings.Fields(row)[4:] {
 			switch flag {
 			case "maint":
@@ -38,6 +38,8 @@ func have(rows ...string) Actual {
 				s.Used = 2
 			case "backup":
 				s.Backup = true
+			case "unwatched":
+				s.Check = 2
 			}
 		}
 		servers[s.Name] = s
@@ -69,20 +71,23 @@ func TestMake(t *testing.T) {
 		{"written disabled, made ready", want(lineA), have(rowA + " ready-disabled"), now26, ""},
 		{
 			"a new server earns its way in", want(lineA + lineB), have(rowA), now26,
-			"add server web/b 10.0.0.2:80 id 2 weight 100 check inter 1s pool-max-conn -1;enable health web/b;enable server web/b;set server web/b health down",
+			"add server web/b 10.0.0.2:80 id 2 weight 100 check inter 1s pool-purge-delay 5s pool-max-conn -1;enable health web/b;enable server web/b;set server web/b health down",
 		},
 		{
 			"without probation", bold(want(lineB)), have(), now26,
-			"add server web/b 10.0.0.2:80 id 2 weight 100 check inter 1s pool-max-conn -1;enable health web/b;enable server web/b",
+			"add server web/b 10.0.0.2:80 id 2 weight 100 check inter 1s pool-purge-delay 5s pool-max-conn -1;enable health web/b;enable server web/b",
 		},
 		{"without checks, of 3.0, a backup", want(" server a 10.0.0.1:80 backup\n"), have(), Known{Version: cli.Version{Major: 3}}, "add server web/a 10.0.0.1:80 weight 1 backup;enable server web/a"},
 		{"weights before new servers before removals", want(lineA + lineB), have("a 10.0.0.1:80 1 7", "z 10.0.0.9:80 9 100"), now26, "set server web/a weight 100\n" +
-			"add server web/b 10.0.0.2:80 id 2 weight 100 check inter 1s pool-max-conn -1;enable health web/b;enable server web/b;set server web/b health down\n" +
+			"add server web/b 10.0.0.2:80 id 2 weight 100 check inter 1s pool-purge-delay 5s pool-max-conn -1;enable health web/b;enable server web/b;set server web/b health down\n" +
 			"set server web/z state maint\ndel server web/z"},
 		{"another address", want(lineA), have("a 10.0.0.7:81 1 100"), now26, "set server web/a addr 10.0.0.1 port 80;set server web/a health down"},
 		{"another address, no probation", bold(want(lineA)), have("a [fd00::1]:81 1 100"), now26, "set server web/a addr 10.0.0.1 port 80"},
 		{"back from maintenance", want(lineA), have(rowA + " maint"), now26, "set server web/a state ready;set server web/a health down"},
 		{"back from a drain it was healthy in", want(lineA), have(rowA + " drain"), now26, "set server web/a state ready"},
+		{"added, and the rest was lost", want(lineA), have(rowA + " maint unwatched"), now26, "enable health web/a;set server web/a state ready;set server web/a health down"},
+		{"checks stopped by hand", want(lineA), have(rowA + " unwatched"), now26, "enable health web/a"},
+		{"checks stopped by hand, respected", want(lineA), have(rowA + " unwatched"), keep, ""},
 		{"back elsewhere", want(lineA), have("a 10.0.0.7:81 1 100 drain"), now26, "set server web/a addr 10.0.0.1 port 80;set server web/a state ready;set server web/a health down"},
 		{"gone with sessions", want(lineA), have(rowA, rowB+" busy"), now26, "set server web/b state maint\nremains: web/b: 2 sessions"},
 		{"gone, waits", want(lineA), have(rowA, rowB+" busy maint"), now26, "remains: web/b: 2 sessions"},
@@ -191,7 +196,7 @@ func do(t *testing.T, servers map[string]Server, b Backend, s Step) {
 	case Return:
 		srv.Addr, srv.Admin = wish[0].Addr, 0
 	case Add:
-		srv = Server{ServerState: cli.ServerState{Backend: "web", Name: s.Server, ID: wish[0].ID, Addr: wish[0].Addr, Weight: s.Weight}}
+		srv = Server{ServerState: cli.ServerState{Check: 6, Backend: "web", Name: s.Server, ID: wish[0].ID, Addr: wish[0].Addr, Weight: s.Weight}}
 	case Park:
 		srv.Admin |= cli.AdminMaint
 	case Delete:
