@@ -148,8 +148,14 @@ func (z *Zone) Problems() []Problem {
 	return all
 }
 
-// nextSerial adds one in the arithmetic of RFC 1982, and skips 0, which some secondaries take for "none yet".
-func nextSerial(s uint32) uint32 {
+// nextSerial adds one in the arithmetic of RFC 1982, or more if there is a clock and it is further. It skips 0, which some
+// secondaries take for "none yet".
+func (cfg *settings) nextSerial(s uint32) uint32 {
+	if cfg.clock != nil {
+		if now := cfg.clock(); now-s < 1<<31 && now != s {
+			s = now - 1
+		}
+	}
 	if s++; s == 0 {
 		s = 1
 	}

@@ -28,6 +28,8 @@ func (c Config) Clone() Config {
 	c.EventHandlers = slices.Clone(c.EventHandlers)
 	c.StartJoin = slices.Clone(c.StartJoin)
 	c.RetryJoin = slices.Clone(c.RetryJoin)
+	c.Outward.Transfer = slices.Clone(c.Outward.Transfer)
+	c.Outward.Notify = slices.Clone(c.Outward.Notify)
 	return c
 }
 
@@ -151,6 +153,9 @@ func (c *Config) validate() error {
 		}
 	}
 	if err := c.DNS.validate(); err != nil {
+		return err
+	}
+	if err := c.validateOutward(); err != nil {
 		return err
 	}
 	return c.validateNumbers()

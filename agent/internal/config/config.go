@@ -210,8 +210,9 @@ type Config struct {
 	// DNSStaleLimit is how long DNS goes on showing members that failed while the agent looks cut off; 0 drops them
 	// at once.
 	DNSStaleLimit time.Duration
-	// DNS is how the server talks.
-	DNS DNS
+	// DNS is how the server talks, and Outward how other servers take part.
+	DNS     DNS
+	Outward Outward
 }
 
 // MDNS narrows down how members are discovered by multicast DNS (Serf reference 3.9).
@@ -253,5 +254,6 @@ func Default() Config {
 		DNSNegativeTTL:         2 * time.Second,
 		DNSStaleLimit:          5 * time.Minute,
 		DNS:                    defaultDNS(),
+		Outward:                Outward{Serial: SerialCount, UpdateOwner: "gossip"},
 	}
 }

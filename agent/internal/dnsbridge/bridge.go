@@ -33,8 +33,9 @@ type Config struct {
 	// not at all.
 	StaleLimit time.Duration
 	// Server is how the server talks. What it needs of the other fields here is filled in.
-	Server dnsserver.Config
-	Log    hclog.Logger // nil: none
+	Server  dnsserver.Config
+	Outward Outward
+	Log     hclog.Logger // nil: none
 }
 
 // Bridge serves a view as a zone. Its methods are safe for concurrent use.
@@ -44,6 +45,7 @@ type Bridge struct {
 	store  *view.Store
 	server *dnsserver.Server
 	zone   atomic.Pointer[zone.Zone]
+	out    *outward
 
 	follower follower
 	stale    atomic.Int64 // members shown as stale
@@ -59,7 +61,7 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 	if b.log == nil {
 		b.log = hclog.NewNullLogger()
 	}
-	empty, err := zone.New(zone.Config{
+	zoneConfig := zone.Config{
 		Origin:      cfg.Zone,
 		Self:        store.Load().Local,
 		NodeTTL:     cfg.NodeTTL,
@@ -67,8 +69,12 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		NegativeTTL: cfg.NegativeTTL,
 		// The clock carries the serial over a restart: it is ahead of where an earlier run stopped, unless
 		// that changed more than once a second for its whole life.
-		Serial: uint32(time.Now().Unix()),
-	})
+		Serial: clock(),
+	}
+	if cfg.Outward.ClockSerial {
+		zoneConfig.Clock = clock
+	}
+	empty, err := zone.New(zoneConfig)
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
@@ -76,8 +82,11 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 	b.follower.log = b.log
 	b.follower.doubt.holds.Limit = cfg.StaleLimit
 	b.changed.Store(time.Now().UnixNano())
+	if b.out, err = newOutward(b); err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
 	server := cfg.Server
-	server.Addr, server.Source = cfg.Addr, b.source
+	server.Addr, server.Source, server.Keys, server.Transfers = cfg.Addr, b.source, b.out.keys, b.out.transfers
 	server.Report = func(err error) { b.log.Error("DNS goes on with what it had", "error", err) }
 	if b.server, err = dnsserver.New(server); err != nil {
 		return nil, err
@@ -109,6 +118,7 @@ func (b *Bridge) Start() error {
 		}
 		return fmt.Errorf("cannot serve DNS on %s: %w; choose another address with -dns-addr", b.cfg.Addr, err)
 	}
+	b.out.start(b.Addr())
 	b.wg.Go(func() { b.follow(newer, again) })
 	b.wg.Go(b.measure)
 	b.log.Info("serving DNS", "addr", b.Addr(), "zone", b.zone.Load().Origin())
@@ -131,6 +141,7 @@ func (b *Bridge) Reload() error { return b.server.Reload() }
 func (b *Bridge) Close() error {
 	b.cancel()
 	b.wg.Wait()
+	b.out.close()
 	return b.server.Close()
 }
 
@@ -187,6 +198,7 @@ func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 	}
 	b.zone.Store(next)
 	b.changed.Store(time.Now().UnixNano())
+	b.out.changed()
 	b.follower.report(next.Problems())
 	return again
 }

@@ -35,6 +35,17 @@ func Settings(c config.Config, version string) (Config, error) {
 			NSID:            tell(c.DNS.NSID, c.NodeName),
 			Version:         tell(c.DNS.Version, "gossip "+version),
 		},
+		Outward: Outward{
+			Keys:        c.Outward.Keys,
+			Transfer:    c.Outward.Transfer,
+			Notify:      c.Outward.Notify,
+			ClockSerial: c.Outward.Serial == config.SerialClock,
+			Server:      c.Outward.UpdateServer,
+			Zone:        c.Outward.UpdateZone,
+			Name:        c.Outward.UpdateName,
+			Key:         c.Outward.UpdateKey,
+			Owner:       c.Outward.UpdateOwner,
+		},
 	}, nil
 }
 

@@ -62,6 +62,7 @@ func (b *Bridge) Stats() map[string]string {
 	for name, n := range figures(&s) {
 		stats[name] = strconv.FormatUint(n, 10)
 	}
+	b.out.addStats(stats)
 	return stats
 }
 

@@ -1,0 +1,187 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/seed-645ce708/gossip/dnsserver/record"
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
+)
+
+// session is what the goroutine of an Updater knows.
+type session struct {
+	*Updater
+	ledger *ledger
+	shown  *zone.Zone // whose names are in the ledger
+	conn   *conn
+	read   time.Time // when everything at the primary was read last
+	held   int       // removals
+	blind  bool      // the primary allows no transfers
+	doubts string    // why removals are held, as told in the log
+}
+
+// step makes the primary's records what they should be, as far as that is possible now.
+func (s *session) step(ctx context.Context) error {
+	z := s.cfg.Source()
+	if z == nil {
+		return nil
+	}
+	s.show(z)
+	if s.read.IsZero() || time.Since(s.read) > reread {
+		if err := s.reread(ctx); err != nil {
+			return err
+		}
+		s.read = time.Now()
+	}
+	reason := s.doubt()
+	changes, held := s.ledger.plan(reason != "")
+	s.held = held
+	s.tellHeld(reason)
+	for _, batch := range batches(changes) {
+		if err := s.apply(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show puts what the zone holds now into the ledger.
+func (s *session) show(z *zone.Zone) {
+	if z == s.shown {
+		return
+	}
+	names := renamer{z.Origin(), s.cfg.Name}
+	if names.to == "" {
+		names.to = names.from
+	}
+	if s.shown == nil {
+		for owner, n := range z.Names() {
+			s.want(z, names, owner, n)
+		}
+	} else {
+		for change := range zone.Diff(s.shown, z) {
+			s.want(z, names, change.Owner, change.New)
+		}
+	}
+	s.shown = z
+}
+
+// want notes what is wanted at one name. The names that say who serves our zone say nothing about the primary's.
+func (s *session) want(z *zone.Zone, names renamer, owner string, n zone.Name) {
+	if head, _ := strings.CutSuffix(owner, "."+z.Origin()); owner == z.Origin() || strings.HasPrefix(head, "ns-") && !strings.Contains(head, ".") {
+		return
+	}
+	var records []record.Record
+	for set := range n.Sets() {
+		records = append(records, names.records(record.Of(owner, set))...)
+	}
+	s.ledger.want(names.name(owner), records)
+}
+
+// below is the name that everything of ours is below of.
+func (s *session) below() string {
+	if s.cfg.Name != "" {
+		return s.cfg.Name
+	}
+	return s.shown.Origin()
+}
+
+// reread reads everything at the primary. If that allows no transfers, it has to do without.
+func (s *session) reread(ctx context.Context) error {
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	found, err := s.conn.readAll(s.cfg.Zone, s.below(), s.marker)
+	var refused *RcodeError
+	if errors.As(err, &refused) && (refused.Rcode == dns.RcodeRefused || refused.Rcode == dns.RcodeNotImplemented) {
+		s.hangUp()
+		if !s.blind {
+			s.blind = true
+			s.cfg.Log.Warn("another DNS server is updated without knowing what is there, as it allows no transfer of the zone; "+
+				"what an earlier run left at names that no member makes any more stays",
+				"server", s.cfg.Server, "zone", s.cfg.Zone)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.blind = false
+	s.ledger.found(found.ours, found.foreign)
+	return nil
+}
+
+// apply makes changes, all of them or, if the primary is not as we thought, one by one.
+func (s *session) apply(ctx context.Context, changes []change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	_, err := s.conn.ask(s.ledger.message(s.cfg.Zone, changes), "an update")
+	switch {
+	case err == nil:
+		s.ledger.done(changes)
+		s.applied(changes)
+		return nil
+	case !unmet(err):
+		return err
+	case len(changes) > 1:
+		half := len(changes) / 2
+		if err := s.apply(ctx, changes[:half]); err != nil {
+			return err
+		}
+		return s.apply(ctx, changes[half:])
+	}
+	owner := changes[0].name
+	owned, have, err := s.conn.readName(owner, s.marker)
+	if err != nil {
+		return err
+	}
+	if s.ledger.reread(owner, owned, have) {
+		s.cfg.Log.Warn("a name is not published, as others have records there", "name", owner, "server", s.cfg.Server)
+	}
+	return nil // what is known now goes into the next plan
+}
+
+func (s *session) connect(ctx context.Context) error {
+	if s.conn != nil {
+		return nil
+	}
+	c, err := dial(ctx, s.cfg.Server, s.cfg.Key)
+	if err != nil {
+		return err
+	}
+	s.conn = c
+	// Whoever closes us does not wait for the primary.
+	c.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
+	return nil
+}
+
+// hangUp closes the connection; the next step makes a new one.
+func (s *session) hangUp() {
+	if s.conn == nil {
+		return
+	}
+	s.conn.stop()
+	if err := s.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.cfg.Log.Warn("connection to another DNS server", "server", s.cfg.Server, "error", err)
+	}
+	s.conn = nil
+}
+
+func (s *session) tellHeld(reason string) {
+	if s.held == 0 {
+		reason = ""
+	}
+	if reason != "" && s.doubts == "" {
+		s.cfg.Log.Info("records at another DNS server are kept for now", "server", s.cfg.Server, "records", s.held, "reason", reason)
+	}
+	s.doubts = reason
+}
