@@ -190,7 +190,7 @@ func run(ctx context.Context, cfg *config.Config, opt options, stderr io.Writer)
 	}
 	defer func() { _ = store.Close() }() // it only gives back the lock
 	watcher := source.New(cfg.Source, log)
-	loop, err := build(cfg, watcher, store, log)
+	loop, err := build(reconcile.Options{Config: cfg, Source: watcher, Store: store, Log: log}, store)
 	if err != nil {
 		return exitError, err
 	}
@@ -248,7 +248,7 @@ func diff(ctx context.Context, cfg *config.Config, opt options, stdout, stderr i
 		return exitError, report.Err()
 	}
 	for _, o := range report.Targets {
-		if o.Plan.Write || o.Plan.Reload {
+		if !o.Plan.Idle() {
 			return exitChanges, nil
 		}
 	}
@@ -265,7 +265,7 @@ func pass(ctx context.Context, cfg *config.Config, opt options, store *record.St
 	ctx, cancel := context.WithTimeout(ctx, opt.timeout)
 	defer cancel()
 	watcher := source.New(cfg.Source, nil)
-	loop, err := build(cfg, watcher, store, slog.New(slog.DiscardHandler))
+	loop, err := build(reconcile.Options{Config: cfg, Source: watcher, Store: store}, store)
 	if err != nil {
 		return reconcile.Report{}, err
 	}
@@ -286,16 +286,15 @@ func openStore(cfg *config.Config) (*record.Store, int, error) {
 	return store, exitError, err
 }
 
-func build(cfg *config.Config, src reconcile.Source, store *record.Store, log *slog.Logger) (*reconcile.Loop, error) {
-	targets, err := newTargets(cfg, store)
+func build(o reconcile.Options, store *record.Store) (*reconcile.Loop, error) {
+	targets, err := newTargets(o.Config, store)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]reconcile.Target, len(targets))
-	for i, t := range targets {
-		list[i] = t
+	for _, t := range targets {
+		o.Targets = append(o.Targets, t)
 	}
-	return reconcile.New(cfg, src, store, list, log)
+	return reconcile.New(o)
 }
 
 func newTargets(cfg *config.Config, store *record.Store) ([]*target.Target, error) {

@@ -193,7 +193,11 @@ source "gossip" {
 }
 service "web" {
   endpoint { allow_loopback = true }
-  guard { max_removal = "100%%" }
+  guard {
+    max_removal  = "100%%"
+    failed_grace = "0s"
+  }
+  drain { timeout = "100ms" }
 }
 target "haproxy" "edge" {
   config = "haproxy.cfg"
@@ -220,11 +224,11 @@ target "haproxy" "edge" {
 	})
 	var diff jsonReport
 	if r := command(ctx, "diff", "-format=json", "-config", path); json.Unmarshal([]byte(r.stdout), &diff) != nil ||
-		len(diff.Services[0].Added) != 3 || !diff.Targets[0].Write || !diff.Targets[0].Reload {
+		len(diff.Services[0].Added) != 3 || !diff.Targets[0].Write || diff.Targets[0].Reload == "" {
 		t.Errorf("got %+v", r)
 	}
 	r := command(ctx, "once", "-config", path)
-	if r.code != exitOK || !strings.Contains(r.stdout, "target haproxy/edge: wrote "+b.Dest+", reloaded") || !strings.Contains(r.stderr, "settles for 100ms") {
+	if r.code != exitOK || !strings.Contains(r.stdout, "target haproxy/edge: wrote "+b.Dest+", reloaded, for ") || !strings.Contains(r.stderr, "settles for 100ms") {
 		t.Errorf("got %+v", r)
 	}
 	if r := command(ctx, "diff", "-config", path); r.code != exitOK {

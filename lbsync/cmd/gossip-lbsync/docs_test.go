@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
@@ -84,7 +83,7 @@ func TestDocumentation(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := tmpl.Execute(render.Data{Backends: []render.Backend{{Name: "be", Service: "web"}},
-			Services: desired.Pools(samples(&config.Config{Services: []config.Service{{Name: "web"}}}))})
+			Services: samples(&config.Config{Services: []config.Service{{Name: "web"}}})})
 		want := "backend be\n    server sample-1 192.0.2.1:8080 check # ?\n    server sample-2 [2001:db8::2]:8080 check # ?\n"
 		if err != nil || strings.TrimSpace(string(got)) != strings.TrimSpace(want) {
 			t.Errorf("got %q, %v", got, err)

@@ -6,9 +6,10 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/udiff"
 )
@@ -21,11 +22,37 @@ func text(r reconcile.Report, preview bool) string {
 	}
 	for _, o := range r.Targets {
 		fmt.Fprintf(&b, "target %s: %s\n", o.ID, state(o, preview))
+		if preview && o.Plan.Unseen != "" {
+			fmt.Fprintf(&b, "  what it does is not known: %s\n", o.Plan.Unseen)
+		}
+		commands(&b, o, preview)
 		if preview && o.Plan.Write {
-			b.WriteString(udiff.Unified(o.File, string(o.Plan.Old), string(o.Plan.New)))
+			for i, f := range o.Files {
+				b.WriteString(udiff.Unified(f.Dest, string(o.Plan.Old[i]), string(o.Plan.New[i])))
+			}
 		}
 	}
 	return b.String()
+}
+
+// commands lists what was, or would be, changed at runtime.
+func commands(b *strings.Builder, o reconcile.Outcome, preview bool) {
+	if preview {
+		for _, c := range o.Plan.Commands {
+			fmt.Fprintf(b, "  > %s\n", c.Text)
+		}
+		return
+	}
+	for _, c := range o.Result.Commands {
+		if c.Err != nil {
+			fmt.Fprintf(b, "  > %s: %v\n", c.Text, c.Err)
+		} else {
+			fmt.Fprintf(b, "  > %s\n", c.Text)
+		}
+	}
+	for _, text := range o.Result.Remains {
+		fmt.Fprintf(b, "  remains: %s\n", text)
+	}
 }
 
 func service(b *strings.Builder, st decide.Status) {
@@ -67,8 +94,8 @@ func service(b *strings.Builder, st decide.Status) {
 	}
 }
 
-func describe(s desired.Server) string {
-	out := fmt.Sprintf("%s w=%d", s.HostPort(), s.Weight)
+func describe(s pool.Server) string {
+	out := fmt.Sprintf("%s w=%d id=%d", s.HostPort(), s.Weight, s.ID)
 	if s.Backup {
 		out += " backup"
 	}
@@ -77,26 +104,38 @@ func describe(s desired.Server) string {
 
 // state says in a few words what was, or would be, done to a target.
 func state(o reconcile.Outcome, preview bool) string {
+	var words []string
+	add := func(said bool, text string) {
+		if said {
+			words = append(words, text)
+		}
+	}
 	switch {
 	case o.Err != nil:
 		return "failed"
-	case o.Skipped:
-		return "left alone: a service of it is undecided"
-	case preview && o.Plan.Write && o.Plan.Reload:
-		return "write " + o.File + ", reload"
-	case preview && o.Plan.Write:
-		return "write " + o.File
-	case preview && o.Plan.Reload:
-		return "reload, for what is loaded is not known to be what is in the file"
-	case o.Result.Wrote && o.Result.Reloaded:
-		return "wrote " + o.File + ", reloaded"
-	case o.Result.Wrote:
-		return "wrote " + o.File
-	case o.Result.Reloaded:
-		return "reloaded"
+	case o.Skipped != "":
+		return "left alone: " + o.Skipped
+	case preview:
+		add(o.Plan.Write, "write "+dests(o.Files))
+		add(len(o.Plan.Commands) > 0, fmt.Sprintf("runtime %d commands", len(o.Plan.Commands)))
+		add(o.Plan.Reload != "", "reload, for "+o.Plan.Reload)
 	default:
+		add(o.Result.Wrote, "wrote "+dests(o.Files))
+		add(len(o.Result.Commands) > 0, fmt.Sprintf("runtime %d commands", len(o.Result.Commands)))
+		add(o.Result.Reloaded, "reloaded, for "+o.Result.Reason)
+	}
+	if len(words) == 0 {
 		return "in step"
 	}
+	return strings.Join(words, ", ")
+}
+
+func dests(files []config.File) string {
+	var out []string
+	for _, f := range files {
+		out = append(out, f.Dest)
+	}
+	return strings.Join(out, " ")
 }
 
 // The JSON form of diff.
@@ -106,32 +145,35 @@ type (
 		Targets  []jsonTarget  `json:"targets"`
 	}
 	jsonService struct {
-		Name    string           `json:"name"`
-		Waiting string           `json:"waiting,omitempty"`
-		Servers []desired.Server `json:"servers"`
-		Added   []string         `json:"added"`
-		Updated []string         `json:"updated"`
-		Removed []jsonReason     `json:"removed"`
-		Held    []jsonReason     `json:"held"`
-		Refused []jsonReason     `json:"refused"`
+		Name    string        `json:"name"`
+		Waiting string        `json:"waiting,omitempty"`
+		Servers []pool.Server `json:"servers"`
+		Added   []string      `json:"added"`
+		Updated []string      `json:"updated"`
+		Removed []jsonReason  `json:"removed"`
+		Held    []jsonReason  `json:"held"`
+		Refused []jsonReason  `json:"refused"`
 	}
 	jsonReason struct {
 		Member string `json:"member"`
 		Reason string `json:"reason"`
 	}
 	jsonTarget struct {
-		Target string `json:"target"`
-		File   string `json:"file"`
-		Write  bool   `json:"write"`
-		Reload bool   `json:"reload"`
-		Error  string `json:"error,omitempty"`
+		Target   string   `json:"target"`
+		Files    []string `json:"files"`
+		Write    bool     `json:"write"`
+		Commands []string `json:"commands"`
+		Reload   string   `json:"reload,omitempty"` // why; empty for none
+		Skipped  string   `json:"skipped,omitempty"`
+		Unseen   string   `json:"unseen,omitempty"`
+		Error    string   `json:"error,omitempty"`
 	}
 )
 
 func asJSON(r reconcile.Report) (string, error) {
 	out := jsonReport{Services: []jsonService{}, Targets: []jsonTarget{}}
 	for _, st := range r.Services {
-		s := jsonService{Name: st.Service.Name, Waiting: st.Waiting, Servers: append([]desired.Server{}, st.Service.Servers...),
+		s := jsonService{Name: st.Service.Name, Waiting: st.Waiting, Servers: append([]pool.Server{}, st.Service.Servers...),
 			Added: append([]string{}, st.Added...), Updated: append([]string{}, st.Updated...),
 			Removed: []jsonReason{}, Held: []jsonReason{}, Refused: []jsonReason{}}
 		for _, x := range st.Removed {
@@ -146,7 +188,13 @@ func asJSON(r reconcile.Report) (string, error) {
 		out.Services = append(out.Services, s)
 	}
 	for _, o := range r.Targets {
-		t := jsonTarget{Target: o.ID, File: o.File, Write: o.Plan.Write, Reload: o.Plan.Reload}
+		t := jsonTarget{Target: o.ID, Write: o.Plan.Write, Reload: o.Plan.Reload, Skipped: o.Skipped, Unseen: o.Plan.Unseen, Commands: []string{}}
+		for _, f := range o.Files {
+			t.Files = append(t.Files, f.Dest)
+		}
+		for _, c := range o.Plan.Commands {
+			t.Commands = append(t.Commands, c.Text)
+		}
 		if o.Err != nil {
 			t.Error = o.Err.Error()
 		}
@@ -158,13 +206,15 @@ func asJSON(r reconcile.Report) (string, error) {
 
 // samples makes up two servers for each service, of both address families, from the ranges that are set
 // aside for documentation.
-func samples(cfg *config.Config) map[string]desired.Service {
-	all := map[string]desired.Service{}
+func samples(cfg *config.Config) adapter.Pools {
+	all := adapter.Pools{}
 	for _, s := range cfg.Services {
-		all[s.Name] = desired.Service{Name: s.Name, Servers: []desired.Server{
-			{Name: "sample-1", Addr: netip.MustParseAddr("192.0.2.1"), Port: 8080, Weight: 100},
-			{Name: "sample-2", Addr: netip.MustParseAddr("2001:db8::2"), Port: 8080, Weight: 100},
-		}}
+		servers := []pool.Server{
+			{Name: "sample-1", Addr: netip.MustParseAddr("192.0.2.1"), Port: 8080, Weight: 100, State: pool.Active},
+			{Name: "sample-2", Addr: netip.MustParseAddr("2001:db8::2"), Port: 8080, Weight: 100, State: pool.Active},
+		}
+		pool.AssignIDs(servers)
+		all[s.Name] = pool.Service{Name: s.Name, Servers: servers}
 	}
 	return all
 }

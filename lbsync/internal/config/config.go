@@ -30,11 +30,21 @@ const (
 	DefaultMaxRemoval = 0.5 // half of the set failing within a window is rarely the servers' fault
 	DefaultWindow     = time.Minute
 
+	DefaultFailedGrace  = 10 * time.Second // a member that is only slow is back by then
+	DefaultCacheGrace   = 10 * time.Minute // of a memcached pool: a hole in the ring costs less than moving keys twice
+	DefaultFlapHalfLife = time.Minute
+	DefaultFlapSuppress = 3.0
+	DefaultFlapReuse    = 1.0
+	DefaultFlapMax      = 10 * time.Minute
+	DefaultDrainTimeout = 30 * time.Second
+
 	DefaultCheckTimeout  = 30 * time.Second
 	DefaultReloadTimeout = 30 * time.Second
 	DefaultMinInterval   = time.Second // between reloads, each of which leaves old workers behind
 	DefaultBurst         = 1
 
+	DefaultAtOnce         = 1
+	DefaultPatience       = time.Minute
 	DefaultRuntimeTimeout = 2 * time.Second
 	DefaultSlots          = 10
 	DefaultDomain         = "gossip"
@@ -54,6 +64,7 @@ const (
 type Config struct {
 	File     string // that it was read from
 	StateDir string
+	HTTP     string // host:port of metrics and health; empty for none
 	Source   Source
 	Services []Service // in the order of the file, at least one
 	Targets  []Target  // in the order of the file, at least one
@@ -74,6 +85,13 @@ type Service struct {
 	Spec  desired.Spec
 	Wait  Wait
 	Guard Guard
+	Drain Drain
+}
+
+// Drain is how a server that goes is let finish what it has.
+type Drain struct {
+	Timeout time.Duration // how long it may take; 0 cuts at once
+	Force   bool          // end what is left after that
 }
 
 // Wait is for how long changes are gathered before they are acted on.
@@ -90,6 +108,22 @@ type Guard struct {
 	MinServers int
 	MaxRemoval float64 // above 0 to 1
 	Window     time.Duration
+	// FailedGrace is how long one that failed stays; Forever keeps it until it leaves or an operator lets it go.
+	FailedGrace time.Duration
+	// ApplyAfter is how long a removal is held at most; 0 means until the reason has gone.
+	ApplyAfter time.Duration
+	Flap       Flap
+}
+
+// Forever is a time that does not come.
+const Forever = 100 * 365 * 24 * time.Hour
+
+// Flap says when a server comes and goes too often: each return from failure is a point, points halve each HalfLife.
+type Flap struct {
+	HalfLife time.Duration // 0 turns it off
+	Suppress float64       // with so many points it is kept out
+	Reuse    float64       // until it has fewer than these
+	Max      time.Duration // or was kept out for so long
 }
 
 // Target is a load balancer, or anything else that reads files: what is written for it, and how it is told. One of the
@@ -140,6 +174,15 @@ type Reload struct {
 	Timeout     time.Duration
 	MinInterval time.Duration // after which another reload may follow Burst of them
 	Burst       int           // how many reloads may follow each other at once, at least 1
+	Group       Group
+}
+
+// Group is the balancers of a fleet that take turns at reloading.
+type Group struct {
+	Name     string        // empty for no group
+	AtOnce   int           // how many may reload at a time
+	Patience time.Duration // how long a turn is waited for
+	Closed   bool          // after that go on waiting, rather than reload all the same
 }
 
 // HAProxy is what only an haproxy target has.

@@ -121,6 +121,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("pattern %q", p)
 	}
 	cfg.Services[0].Spec.Tags[1].Pattern = nil
+	flap := config.Flap{HalfLife: time.Minute, Suppress: 3, Reuse: 1, Max: 10 * time.Minute}
 	want := &config.Config{
 		File:     filepath.Join(dir, "lbsync.hcl"),
 		StateDir: filepath.Join(dir, "state"),
@@ -129,10 +130,12 @@ func TestFull(t *testing.T) {
 			{Name: "web", Spec: desired.Spec{Name: "web", Published: "www", Tags: []desired.Match{{Key: "dc", Exact: "east"}, {Key: "tier"}},
 				AddressTag: "lb_addr", PortTag: "http_port", Port: 8080, WeightTag: "weight", DrainTags: map[string]string{"lb": "drain"}, AllowLoopback: true},
 				Wait:  config.Wait{Add: time.Second, Fail: 2 * time.Second, Max: 9 * time.Second},
-				Guard: config.Guard{AllowEmpty: true, MinServers: 2, MaxRemoval: 0.34, Window: 30 * time.Second}},
+				Guard: config.Guard{AllowEmpty: true, MinServers: 2, MaxRemoval: 0.34, Window: 30 * time.Second, FailedGrace: config.DefaultFailedGrace, Flap: flap},
+				Drain: config.Drain{Timeout: config.DefaultDrainTimeout}},
 			{Name: "db", Spec: desired.Spec{Name: "db", Published: "db"},
 				Wait:  config.Wait{Add: config.DefaultWaitAdd, Leave: config.DefaultWaitLeave, Fail: config.DefaultWaitFail, Max: config.DefaultWaitMax},
-				Guard: config.Guard{MinServers: 1, MaxRemoval: config.DefaultMaxRemoval, Window: config.DefaultWindow}},
+				Guard: config.Guard{MinServers: 1, MaxRemoval: config.DefaultMaxRemoval, Window: config.DefaultWindow, FailedGrace: config.DefaultFailedGrace, Flap: flap},
+				Drain: config.Drain{Timeout: config.DefaultDrainTimeout}},
 		},
 		Targets: []config.Target{
 			{Kind: "haproxy", Name: "edge", Services: []string{"web"},

@@ -186,6 +186,19 @@ func (b block) integer(name string, fallback, low, high int) int {
 	return int(n)
 }
 
+func (b block) number(name string, fallback, low, high float64) float64 {
+	v, ok := b.value(name, cty.Number)
+	if !ok {
+		return fallback
+	}
+	n, _ := v.AsBigFloat().Float64()
+	if math.IsNaN(n) || n < low || n > high {
+		b.d.fault(b.where(name), "%s must be a number from %v to %v", name, low, high)
+		return fallback
+	}
+	return n
+}
+
 func (b block) flag(name string) bool {
 	v, ok := b.value(name, cty.Bool)
 	return ok && v.True()

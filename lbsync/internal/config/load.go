@@ -124,6 +124,7 @@ func (d *decoder) config(body hcl.Body, path string) *Config {
 		}
 		cfg.Targets = append(cfg.Targets, t)
 	}
+	cfg.graces()
 	return cfg
 }
 
@@ -161,7 +162,7 @@ func (d *decoder) source(blk *hcl.Block) Source {
 func (d *decoder) service(blk *hcl.Block) Service {
 	s := Service{Name: d.label(blk, 0)}
 	s.Spec = desired.Spec{Name: s.Name, Published: s.Name}
-	b := d.read(blk.Body, blk.DefRange, nil, []string{"select", "endpoint", "wait", "guard"})
+	b := d.read(blk.Body, blk.DefRange, nil, []string{"select", "endpoint", "wait", "guard", "drain"})
 
 	if sel, ok := b.single("select"); ok {
 		c := d.read(sel.Body, sel.DefRange, []string{"service", "tags"}, nil)
@@ -192,17 +193,77 @@ func (d *decoder) service(blk *hcl.Block) Service {
 			d.fault(c.where("max"), "max is %v, shorter than another wait of %v", s.Wait.Max, longest)
 		}
 	}
-	s.Guard = Guard{MinServers: DefaultMinServers, MaxRemoval: DefaultMaxRemoval, Window: DefaultWindow}
-	if g, ok := b.single("guard"); ok {
-		c := d.read(g.Body, g.DefRange, []string{"allow_empty", "min_servers", "max_removal", "window"}, nil)
-		s.Guard = Guard{
-			AllowEmpty: c.flag("allow_empty"),
-			MinServers: c.integer("min_servers", DefaultMinServers, 1, 1_000_000),
-			MaxRemoval: c.percent("max_removal", DefaultMaxRemoval),
-			Window:     c.duration("window", DefaultWindow, time.Second, day),
-		}
+	s.Guard = d.guard(b)
+	s.Drain = Drain{Timeout: DefaultDrainTimeout}
+	if dr, ok := b.single("drain"); ok {
+		c := d.read(dr.Body, dr.DefRange, []string{"timeout", "force"}, nil)
+		s.Drain = Drain{Timeout: c.duration("timeout", DefaultDrainTimeout, 0, day), Force: c.flag("force")}
 	}
 	return s
+}
+
+func (d *decoder) guard(service block) Guard {
+	flap := Flap{HalfLife: DefaultFlapHalfLife, Suppress: DefaultFlapSuppress, Reuse: DefaultFlapReuse, Max: DefaultFlapMax}
+	out := Guard{MinServers: DefaultMinServers, MaxRemoval: DefaultMaxRemoval, Window: DefaultWindow, FailedGrace: unset, Flap: flap}
+	g, ok := service.single("guard")
+	if !ok {
+		return out
+	}
+	c := d.read(g.Body, g.DefRange, []string{"allow_empty", "min_servers", "max_removal", "window", "failed_grace", "apply_after"}, []string{"flap"})
+	out.AllowEmpty = c.flag("allow_empty")
+	out.MinServers = c.integer("min_servers", DefaultMinServers, 1, 1_000_000)
+	out.MaxRemoval = c.percent("max_removal", DefaultMaxRemoval)
+	out.Window = c.duration("window", DefaultWindow, time.Second, day)
+	out.ApplyAfter = c.duration("apply_after", 0, time.Second, 30*day)
+	if c.has("failed_grace") && c.text("failed_grace", "") == "never" {
+		out.FailedGrace = Forever
+	} else {
+		out.FailedGrace = c.duration("failed_grace", unset, 0, 30*day)
+	}
+	f, ok := c.single("flap")
+	if !ok {
+		return out
+	}
+	e := d.read(f.Body, f.DefRange, []string{"half_life", "suppress", "reuse", "max"}, nil)
+	out.Flap = Flap{
+		HalfLife: e.duration("half_life", flap.HalfLife, 0, day),
+		Suppress: e.number("suppress", flap.Suppress, 1, 1000),
+		Reuse:    e.number("reuse", flap.Reuse, 0.1, 1000),
+		Max:      e.duration("max", flap.Max, time.Second, 30*day),
+	}
+	if out.Flap.Reuse >= out.Flap.Suppress {
+		d.fault(e.where("reuse"), "reuse is %v; it must be less than suppress, %v", out.Flap.Reuse, out.Flap.Suppress)
+	}
+	return out
+}
+
+// unset marks a failed_grace that was not given: its default depends on the targets.
+const unset = -1
+
+// graces fills in the failed_grace of services that give none. A hole in the ring of a cache costs misses, each move of its keys
+// even more; so pools of twemproxy keep who failed.
+func (cfg *Config) graces() {
+	for i := range cfg.Services {
+		s := &cfg.Services[i]
+		if s.Guard.FailedGrace != unset {
+			continue
+		}
+		s.Guard.FailedGrace = DefaultFailedGrace
+		for _, t := range cfg.Targets {
+			if t.Twemproxy == nil {
+				continue
+			}
+			for _, p := range t.Twemproxy.Pools {
+				if p.Service != s.Name {
+					continue
+				}
+				s.Guard.FailedGrace = max(s.Guard.FailedGrace, DefaultCacheGrace)
+				if p.Redis {
+					s.Guard.FailedGrace = Forever
+				}
+			}
+		}
+	}
 }
 
 // matches reads tag conditions: "value" is exact, "~pattern" a regular expression for the whole value.

@@ -129,11 +129,10 @@ func (d *decoder) file(blk *hcl.Block, kind string) File {
 }
 
 func (d *decoder) reload(blk *hcl.Block, kind string) Reload {
-	attrs := []string{"command", "pid_file", "signal", "timeout", "min_interval", "burst"}
-	if kind == KindHAProxy {
-		attrs = append(attrs, "master")
+	b := d.read(blk.Body, blk.DefRange, []string{"master", "command", "pid_file", "signal", "timeout", "min_interval", "burst", "group", "at_once", "patience", "on_silence"}, nil)
+	if b.has("master") && kind != KindHAProxy {
+		d.fault(b.where("master"), "master is for haproxy; give command or pid_file")
 	}
-	b := d.read(blk.Body, blk.DefRange, attrs, nil)
 	r := Reload{
 		Master:      b.path("master", ""),
 		Command:     b.command("command"),
@@ -141,6 +140,7 @@ func (d *decoder) reload(blk *hcl.Block, kind string) Reload {
 		Timeout:     b.duration("timeout", DefaultReloadTimeout, 100*time.Millisecond, time.Hour),
 		MinInterval: b.duration("min_interval", DefaultMinInterval, 0, day),
 		Burst:       b.integer("burst", DefaultBurst, 1, 100),
+		Group:       b.group(),
 	}
 	switch {
 	case r.Master == "" && len(r.Command) == 0 && r.PIDFile == "":
@@ -158,6 +158,26 @@ func (d *decoder) reload(blk *hcl.Block, kind string) Reload {
 		d.fault(b.where("signal"), "signal has no effect here; it goes with pid_file alone")
 	}
 	return r
+}
+
+// group reads what reload and restart say of taking turns.
+func (b block) group() Group {
+	g := Group{Name: b.text("group", "")}
+	if g.Name == "" {
+		for _, name := range []string{"at_once", "patience", "on_silence"} {
+			if b.has(name) {
+				b.d.fault(b.where(name), "%s has no effect without group", name)
+			}
+		}
+		return g
+	}
+	if !labelPattern.MatchString(g.Name) {
+		b.d.fault(b.where("group"), "group is %q; want up to 63 letters, digits, and _ . - beginning with a letter or digit", g.Name)
+	}
+	g.AtOnce = b.integer("at_once", DefaultAtOnce, 1, 1000)
+	g.Patience = b.duration("patience", DefaultPatience, time.Second, day)
+	g.Closed = b.oneOf("on_silence", "proceed", "proceed", "wait") == "wait"
+	return g
 }
 
 func waysToReload(kind string) string {
@@ -247,12 +267,13 @@ func (d *decoder) nginx(b block) *Nginx {
 }
 
 func (d *decoder) restart(blk *hcl.Block) (Reload, string) {
-	b := d.read(blk.Body, blk.DefRange, []string{"command", "timeout", "min_interval", "stats"}, nil)
+	b := d.read(blk.Body, blk.DefRange, []string{"command", "timeout", "min_interval", "stats", "group", "at_once", "patience", "on_silence"}, nil)
 	r := Reload{
 		Command:     b.command("command"),
 		Timeout:     b.duration("timeout", DefaultReloadTimeout, 100*time.Millisecond, time.Hour),
 		MinInterval: b.duration("min_interval", DefaultRestartInterval, 0, day),
 		Burst:       1,
+		Group:       b.group(),
 	}
 	if len(r.Command) == 0 {
 		d.fault(b.at, "restart needs command, such as [\"systemctl\", \"restart\", \"nutcracker\"]")

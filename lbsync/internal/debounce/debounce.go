@@ -60,5 +60,8 @@ func (g *Gate) Due(now time.Time, w Waits, pending [3]string) (time.Time, bool) 
 	return due, true
 }
 
+// First returns when the oldest change that waits was seen; zero if none waits.
+func (g *Gate) First() time.Time { return g.first }
+
 // Reset forgets what waited: it was acted on.
 func (g *Gate) Reset() { *g = Gate{} }

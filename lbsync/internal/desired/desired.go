@@ -7,6 +7,7 @@
 package desired
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -59,17 +60,6 @@ type Service struct {
 	Servers []Server `json:"servers"` // sorted by name
 }
 
-// Ready returns the names of the servers that take traffic, sorted.
-func (s Service) Ready() []string {
-	var names []string
-	for _, srv := range s.Servers {
-		if !srv.Drain {
-			names = append(names, srv.Name)
-		}
-	}
-	return names
-}
-
 // Server finds a server by name.
 func (s Service) Server(name string) (Server, bool) {
 	i, ok := slices.BinarySearchFunc(s.Servers, name, func(s Server, name string) int { return strings.Compare(s.Name, name) })
@@ -82,25 +72,6 @@ func (s Service) Server(name string) (Server, bool) {
 // Equal tells whether both hold the same servers.
 func (s Service) Equal(o Service) bool {
 	return s.Name == o.Name && slices.EqualFunc(s.Servers, o.Servers, Server.Equal)
-}
-
-// Pools returns the services as the adapters of targets see them.
-func Pools(services map[string]Service) map[string]pool.Service {
-	out := make(map[string]pool.Service, len(services))
-	for name, s := range services {
-		p := pool.Service{Name: s.Name}
-		for _, srv := range s.Servers {
-			state := pool.Active
-			if srv.Drain {
-				state = pool.Draining
-			}
-			p.Servers = append(p.Servers, pool.Server{Name: srv.Name, Addr: srv.Addr, Port: srv.Port, Weight: srv.Weight,
-				Backup: srv.Backup, State: state, Tags: srv.Tags})
-		}
-		pool.AssignIDs(p.Servers)
-		out[name] = p
-	}
-	return out
 }
 
 // Match is a condition on a tag: it must be there and be Exact, or match Pattern as a whole if that is set.
@@ -141,19 +112,31 @@ type Rejected struct {
 	Reason string
 }
 
+// Fate is what became of a member that is no server.
+type Fate string
+
+// The fates.
+const (
+	Alive  Fate = "alive" // but it does not serve, or cannot be used
+	Left   Fate = "left"  // or is leaving
+	Failed Fate = "failed"
+)
+
 // Result is what the members ask for.
 type Result struct {
 	Service  Service
-	Left     map[string]bool // every member that is leaving or left, selected or not
+	Others   map[string]Fate // every other member, selected or not
 	Rejected []Rejected      // sorted by member
 }
 
 // Evaluate works out the result for the members, which may come in any order.
 func Evaluate(spec Spec, members []api.Member) Result {
-	members = slices.Clone(members)
-	slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
-
-	res := Result{Service: Service{Name: spec.Name}, Left: map[string]bool{}}
+	byName := func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(members, byName) {
+		members = slices.Clone(members)
+		slices.SortFunc(members, byName)
+	}
+	res := Result{Service: Service{Name: spec.Name}, Others: map[string]Fate{}}
 	type candidate struct {
 		Server
 		priority uint16
@@ -163,10 +146,12 @@ func Evaluate(spec Spec, members []api.Member) Result {
 	for _, m := range members {
 		switch m.Status {
 		case statusLeaving, statusLeft:
-			res.Left[m.Name] = true
+			res.Others[m.Name] = Left
 			continue
 		case statusAlive:
+			res.Others[m.Name] = Alive
 		default:
+			res.Others[m.Name] = Failed
 			continue
 		}
 		pub, selected, err := selects(spec, m)
@@ -189,6 +174,7 @@ func Evaluate(spec Spec, members []api.Member) Result {
 			res.Rejected = append(res.Rejected, Rejected{Member: m.Name, Reason: err.Error()})
 			continue
 		}
+		delete(res.Others, m.Name)
 		found = append(found, candidate{s, pub.Priority})
 	}
 
@@ -285,4 +271,36 @@ func endpoint(spec Spec, m api.Member, pub service.Service) (Server, error) {
 	s.Weight = max(s.Weight, 1) // a weight of 0 is said by Drain
 	s.Tags = safeTags(m.Tags)
 	return s, nil
+}
+
+// Explain says why a member is no server of the service, or that it is one, as a sentence without its full stop.
+func Explain(spec Spec, members []api.Member, name string) string {
+	for _, r := range Evaluate(spec, members).Rejected {
+		if r.Member == name {
+			return "it cannot be used: " + r.Reason
+		}
+	}
+	for _, m := range members {
+		if m.Name != name {
+			continue
+		}
+		if m.Status != statusAlive {
+			return "the member is " + m.Status
+		}
+		for _, match := range spec.Tags {
+			switch value, ok := m.Tags[match.Key]; {
+			case !ok:
+				return fmt.Sprintf("select wants tag %s, which it has not", match.Key)
+			case match.Pattern != nil && !match.Pattern.MatchString(value):
+				return fmt.Sprintf("select wants tag %s to match %s, and it is %q", match.Key, match.Pattern, value)
+			case match.Pattern == nil && value != match.Exact:
+				return fmt.Sprintf("select wants tag %s=%s, and it is %q", match.Key, match.Exact, value)
+			}
+		}
+		if _, selected, _ := selects(spec, m); !selected {
+			return fmt.Sprintf("its tags do not publish service %s: role=%[1]s with port=N, or svc:%[1]s=N", cmp.Or(spec.Published, spec.Name))
+		}
+		return "the member is alive and serves it, but drains"
+	}
+	return "the agent knows no member of this name"
 }

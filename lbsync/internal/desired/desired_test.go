@@ -117,8 +117,10 @@ func TestEvaluate(t *testing.T) {
 				t.Errorf("servers: got  %s\nwant %s", got, tt.want)
 			}
 			var left []string
-			for name := range res.Left {
-				left = append(left, name)
+			for name, fate := range res.Others {
+				if fate == desired.Left {
+					left = append(left, name)
+				}
 			}
 			slices.Sort(left)
 			if got := strings.Join(left, " "); got != tt.left {

@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
+	"github.com/seed-645ce708/gossip/lbsync/internal/source"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
@@ -38,6 +41,11 @@ func (r Report) Held() bool {
 			return true
 		}
 	}
+	for _, o := range r.Targets {
+		if o.Skipped != "" {
+			return true
+		}
+	}
 	return false
 }
 
@@ -53,26 +61,71 @@ func (r Report) Err() error {
 // Outcome is how one target came out of a pass, or would.
 type Outcome struct {
 	ID      string
-	File    string
-	Skipped bool // a service of it is not decided yet
+	Files   []config.File
+	Skipped string // why it was left alone; empty if it was not
 	Plan    target.Plan
 	Result  target.Result
 	Err     error
 }
 
 // Once waits until the view has settled, makes one pass and returns what it did. progress is told what it
-// waits for. With reload false the balancers are not told. An error means that there was no pass.
+// waits for and does. With reload false the balancers are told nothing. An error means that there was no pass.
 func (l *Loop) Once(ctx context.Context, reload bool, progress func(string)) (Report, error) {
 	view, err := l.settled(ctx, progress)
 	if err != nil {
 		return Report{}, err
 	}
 	now := time.Now()
-	return l.pass(l.trust(view, now), now, func(o *Outcome, t Target, sets map[string]desired.Service) {
-		if o.Plan, o.Err = t.Plan(sets); o.Err == nil {
-			o.Result, o.Err = t.Apply(ctx, sets, reload)
+	seen, _ := l.look(view, now)
+	report := l.decide(seen, now)
+	for _, st := range report.Services {
+		for _, h := range st.Held {
+			progress(fmt.Sprintf("service %s: held: %s: %s", st.Service.Name, h.Name, h.Reason))
 		}
-	}, l.keep), nil
+		l.keep(st, now)
+		if st.AckSpent {
+			if err := l.setOverrides(l.overrides.Spent(st.Service.Name)); err != nil {
+				return report, err
+			}
+		}
+	}
+	l.each(&report, func(o *Outcome, w *worker, pools adapter.Pools) {
+		if o.Plan, o.Err = w.Plan(ctx, pools); o.Err != nil {
+			return
+		}
+		if !o.Plan.Idle() {
+			progress("target " + o.ID + ": " + describe(o.Plan))
+		}
+		var leave target.Leave
+		if reload {
+			leave = w.leave(ctx)
+		}
+		o.Result, o.Err = l.patiently(ctx, w, pools, leave, progress)
+	})
+	return report, nil
+}
+
+// patiently makes passes until no reload waits any more, or ctx ends.
+func (l *Loop) patiently(ctx context.Context, w *worker, pools adapter.Pools, leave target.Leave, progress func(string)) (target.Result, error) {
+	said := ""
+	var total target.Result
+	for {
+		res, err := w.Apply(ctx, pools, leave)
+		res.Wrote = res.Wrote || total.Wrote
+		res.Commands = append(total.Commands, res.Commands...)
+		if total = res; err != nil || res.Waits == "" {
+			return total, err
+		}
+		if res.Waits != said {
+			said = res.Waits
+			progress("target " + w.ID() + ": a reload waits for " + said)
+		}
+		select {
+		case <-ctx.Done():
+			return total, fmt.Errorf("target %s: a reload still waits for %s: %w", w.ID(), said, ctx.Err())
+		case <-time.After(time.Until(res.Again)):
+		}
+	}
 }
 
 // Preview waits for the first view only, and returns what a pass would do if that view could be trusted. progress is
@@ -83,35 +136,48 @@ func (l *Loop) Preview(ctx context.Context, progress func(string)) (Report, erro
 		return Report{}, err
 	}
 	now := time.Now()
-	trusted := l.trust(view, now)
-	if !trusted.Until.IsZero() { // only time is missing, and that will pass
-		trusted.Distrust, trusted.Until = "", time.Time{}
+	seen, _ := l.look(view, now)
+	if !seen.Until.IsZero() { // only time is missing, and that will pass
+		seen.Distrust, seen.Until = "", time.Time{}
 	}
-	return l.pass(trusted, now, func(o *Outcome, t Target, sets map[string]desired.Service) {
-		o.Plan, o.Err = t.Plan(sets)
-	}, func(decide.Status) {}), nil
+	report := l.decide(seen, now)
+	l.each(&report, func(o *Outcome, w *worker, pools adapter.Pools) {
+		o.Plan, o.Err = w.Plan(ctx, pools)
+	})
+	return report, nil
 }
 
-func (l *Loop) pass(view decide.View, now time.Time, do func(*Outcome, Target, map[string]desired.Service), keep func(decide.Status)) Report {
+// decide makes everything due that is allowed.
+func (l *Loop) decide(view decide.View, now time.Time) Report {
 	statuses, _ := l.decider.Step(now, view, true)
-	all := map[string]desired.Service{}
-	for _, st := range statuses {
+	return Report{Services: statuses}
+}
+
+// each calls do for every target whose services are decided and that nobody holds.
+func (l *Loop) each(report *Report, do func(*Outcome, *worker, adapter.Pools)) {
+	all := map[string]pool.Service{}
+	for _, st := range report.Services {
 		if st.Known {
-			keep(st)
 			all[st.Service.Name] = st.Service
 		}
 	}
-	report := Report{Services: statuses}
-	for _, t := range l.targets {
-		o := Outcome{ID: t.ID(), File: t.Config().Files[0].Dest}
-		if sets, complete := pick(t.Config(), all); complete {
-			do(&o, t, sets)
-		} else {
-			o.Skipped = true
+	for _, w := range l.workers {
+		o := Outcome{ID: w.ID(), Files: w.Config().Files}
+		pools := adapter.Pools{}
+		for _, name := range w.Config().Services {
+			set, ok := all[name]
+			if pools[name] = set; !ok {
+				o.Skipped = "a service of it is undecided"
+			}
+		}
+		if until := l.heldUntil(w.ID()); !until.IsZero() {
+			o.Skipped = "an operator holds it until " + until.UTC().Format(time.RFC3339)
+		}
+		if o.Skipped == "" {
+			do(&o, w, pools)
 		}
 		report.Targets = append(report.Targets, o)
 	}
-	return report
 }
 
 // connected waits for a view from a connected agent, and says so if there is none at once. It gives up when ctx ends,
@@ -171,7 +237,7 @@ func (l *Loop) settled(ctx context.Context, progress func(string)) (client.View,
 		if err != nil {
 			return view, err
 		}
-		until := l.trust(view, time.Now()).Until
+		_, until := source.Trust(view, l.cfg.Source.Settle, time.Now())
 		if until.IsZero() {
 			return view, nil
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,7 +51,7 @@ func TestWaiting(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := &config.Config{StateDir: dir, Source: config.Source{Address: "192.0.2.1:7373"}}
 				src := newSource()
-				loop, err := reconcile.New(cfg, src, record.Peek(dir), nil, slog.New(slog.DiscardHandler))
+				loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: record.Peek(dir)})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -10,13 +10,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/client"
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
+	"github.com/seed-645ce708/gossip/lbsync/internal/metrics"
+	"github.com/seed-645ce708/gossip/lbsync/internal/override"
 	"github.com/seed-645ce708/gossip/lbsync/internal/source"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
@@ -26,42 +30,90 @@ type Source interface {
 	Watch() (client.View, <-chan struct{})
 }
 
-// Store keeps the last good sets; record.Store is one.
+// Store keeps what must outlive the process; record.Store is one.
 type Store interface {
-	Service(name string) (desired.Service, bool, error)
-	SaveService(set desired.Service) error
+	Service(name string) ([]instance.Instance, bool, error)
+	SaveService(name string, instances []instance.Instance) error
+	Overrides() (override.List, error)
+	SaveOverrides(override.List) error
 }
 
-// Target is a file of a balancer to keep in step; *target.Target is one.
+// Target is a balancer to keep in step; *target.Target is one.
 type Target interface {
 	ID() string
 	Config() config.Target
+	Traits() adapter.Traits
 	Unrecorded() (bool, error)
-	Plan(services map[string]desired.Service) (target.Plan, error)
-	Apply(ctx context.Context, services map[string]desired.Service, reload bool) (target.Result, error)
+	Instance(ctx context.Context) (string, error)
+	Plan(ctx context.Context, pools adapter.Pools) (target.Plan, error)
+	Apply(ctx context.Context, pools adapter.Pools, leave target.Leave) (target.Result, error)
 }
 
-// Loop keeps targets in step with members. It may be used once, by Run, Once or Preview.
+// Permits lets the balancers of a group take turns. The error is why there is no turn.
+type Permits interface {
+	Acquire(ctx context.Context, group config.Group, target string) (release func(), err error)
+}
+
+// Options are what a loop is made of.
+type Options struct {
+	Config  *config.Config
+	Source  Source
+	Store   Store
+	Targets []Target
+	Log     *slog.Logger // nil for none
+	Metrics *Metrics     // nil for none
+	Permits Permits      // nil for none
+	DryRun  bool         // change nothing, also not in the store
+}
+
+// Loop keeps targets in step with members. It may be used once, by Run, Once or Preview. Its other methods may be called from
+// any goroutine meanwhile.
 type Loop struct {
 	cfg     *config.Config
 	source  Source
 	store   Store
-	targets []Target
+	workers []*worker
 	log     *slog.Logger
-	decider *decide.Decider
+	metrics *Metrics
+	permits Permits
+	dry     bool
+	board   *board
+	woken   chan struct{} // holds one: something other than the view changed
+
+	mu        sync.Mutex
+	decider   *decide.Decider
+	overrides override.List
+	view      client.View
+	last      decide.View // that the decider saw
+	statuses  []decide.Status
+	turned    time.Time
+	saved     map[string]time.Time // when a service was last saved
+	unsaved   map[string]bool
 }
 
 // New returns a loop that starts from the last good sets in the store.
-func New(cfg *config.Config, src Source, store Store, targets []Target, log *slog.Logger) (*Loop, error) {
+func New(o Options) (*Loop, error) {
+	l := &Loop{cfg: o.Config, source: o.Source, store: o.Store, log: o.Log, metrics: o.Metrics, permits: o.Permits, dry: o.DryRun,
+		board: newBoard(), woken: make(chan struct{}, 1), turned: time.Now(), saved: map[string]time.Time{}, unsaved: map[string]bool{}}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if l.metrics == nil {
+		l.metrics = NewMetrics(&metrics.Registry{})
+	}
+	var err error
+	if l.overrides, err = l.store.Overrides(); err != nil {
+		return nil, err
+	}
 	initial := map[string]decide.Initial{}
-	for _, s := range cfg.Services {
-		last, known, err := store.Service(s.Name)
+	for _, s := range l.cfg.Services {
+		last, known, err := l.store.Service(s.Name)
 		if err != nil {
 			return nil, err
 		}
 		initial[s.Name] = decide.Initial{Last: last, Known: known}
 	}
-	for _, t := range targets {
+	for _, t := range o.Targets {
 		unrecorded, err := t.Unrecorded()
 		if err != nil {
 			return nil, err
@@ -72,45 +124,40 @@ func New(cfg *config.Config, src Source, store Store, targets []Target, log *slo
 				initial[name] = in
 			}
 		}
+		l.workers = append(l.workers, l.newWorker(t))
 	}
-	return &Loop{cfg: cfg, source: src, store: store, targets: targets, log: log, decider: decide.New(cfg.Services, initial)}, nil
+	l.decider = decide.New(l.cfg.Services, initial)
+	return l, nil
 }
+
+// minSave is how often the history of a service is saved if what takes traffic does not change.
+const minSave = time.Second
 
 // Run follows the members until ctx ends. A failing target is tried again and again; only ctx ends the loop.
 func (l *Loop) Run(ctx context.Context) {
-	sets := newBoard()
+	for _, st := range l.decider.Known() { // a pass that was cut short is taken up although no agent answers
+		l.board.put(st.Service.Name, edition{set: st.Service, gen: st.Gen})
+	}
 	var workers sync.WaitGroup
+	for _, w := range l.workers {
+		workers.Go(func() { w.follow(ctx) })
+	}
+	defer l.flush()
 	defer workers.Wait()
-	for _, t := range l.targets {
-		workers.Go(func() { l.follow(ctx, t, sets) })
-	}
 
-	for _, set := range l.decider.Known() { // a pass that was cut short is taken up although no agent answers
-		sets.put(set)
-	}
 	var told teller
 	for {
 		view, changed := l.source.Watch()
 		told.agent(l.log, view)
-		now := time.Now()
-		var statuses []decide.Status
-		var again time.Time
-		if !view.Updated.IsZero() { // before the first list there is nothing to decide on
-			statuses, again = l.decider.Step(now, l.trust(view, now), false)
-		}
-		for _, st := range statuses {
-			told.status(l.log, st)
-			if st.Known {
-				l.keep(st)
-				sets.put(st.Service)
-			}
-		}
+		again := l.step(view, &told)
 		wait := l.cfg.Source.Resync
 		if !again.IsZero() {
 			wait = min(wait, max(time.Until(again), 0))
 		}
 		select {
 		case <-changed:
+		case <-l.board.news:
+		case <-l.woken:
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return
@@ -118,76 +165,177 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// trust adds to the client's view how far it can be trusted. Members that come and go count as failed.
-func (l *Loop) trust(view client.View, now time.Time) decide.View {
+// step looks at everything once and returns when to look again without cause; zero means at the next resync.
+func (l *Loop) step(view client.View, told *teller) time.Time {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turned = now
+	l.view = view
+	l.metrics.agent(view)
+	if view.Updated.IsZero() { // before the first list there is nothing to decide on
+		return time.Time{}
+	}
+	seen, ends := l.look(view, now)
+	statuses, again := l.decider.Step(now, seen, false)
+	again = sooner(again, ends)
+	l.last, l.statuses = seen, statuses
+	for _, st := range statuses {
+		told.status(l.log, st)
+		l.metrics.service(st)
+		if !st.Known {
+			continue
+		}
+		again = sooner(again, l.keep(st, now))
+		l.board.put(st.Service.Name, edition{set: st.Service, gen: st.Gen, caused: st.Caused})
+		if st.AckSpent {
+			l.setOverrides(l.overrides.Spent(st.Service.Name))
+		}
+		for range st.Cut {
+			l.metrics.drains.Add(1, st.Service.Name)
+		}
+	}
+	return again
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// look adds to the client's view how far it can be trusted, and what operators and balancers say. Members that come and go
+// count as failed. It returns when the next override ends.
+func (l *Loop) look(view client.View, now time.Time) (decide.View, time.Time) {
 	why, until := source.Trust(view, l.cfg.Source.Settle, now)
-	return decide.View{Members: view.Steady(), Distrust: why, Until: until}
+	overrides, ends := l.overrides.Services(now)
+	targets := make([]config.Target, len(l.workers))
+	for i, w := range l.workers {
+		targets[i] = w.Config()
+	}
+	return decide.View{Members: view.Steady(), Distrust: why, Until: until, Overrides: overrides,
+		Facts: l.board.gather(l.cfg.Services, targets)}, ends
 }
 
-// keep saves a changed set. That it cannot be saved is no reason to leave the balancer behind: what is lost
-// is only where the next start begins.
-func (l *Loop) keep(st decide.Status) {
-	if !st.Changed {
-		return
+// keep saves what changed in a service: at once what takes traffic, and the rest once per minSave. That it cannot be saved
+// is no reason to leave the balancer behind: what is lost is only where the next start begins. It returns when to
+// save what was put off.
+func (l *Loop) keep(st decide.Status, now time.Time) time.Time {
+	name := st.Service.Name
+	if l.dry || !st.Moved && !l.unsaved[name] {
+		return time.Time{}
 	}
-	if err := l.store.SaveService(st.Service); err != nil {
-		l.log.Error("the last good set could not be saved", "service", st.Service.Name, "error", err)
+	if due := l.saved[name].Add(minSave); !st.Changed && now.Before(due) {
+		l.unsaved[name] = true
+		return due
 	}
+	l.saved[name], l.unsaved[name] = now, false
+	if err := l.store.SaveService(name, l.decider.Instances(name)); err != nil {
+		l.log.Error("the last good set could not be saved", "service", name, "error", err)
+	}
+	return time.Time{}
 }
 
-// The pause after a failed pass doubles from the first to the last of these.
-const (
-	minRetry = time.Second
-	maxRetry = time.Minute
-)
-
-// follow keeps one target in step until ctx ends.
-func (l *Loop) follow(ctx context.Context, t Target, sets *board) {
-	log := l.log.With("target", t.ID())
-	var retry time.Duration // pause after a failure; 0 if the last pass went well
-	var lastErr string
-	for {
-		services, complete, changed := sets.watch(t.Config())
-		wait := l.cfg.Source.Resync
-		if complete {
-			res, err := t.Apply(ctx, services, true)
-			switch {
-			case ctx.Err() != nil && err != nil:
-				return // the end of the process, not a fault of the target
-			case err != nil:
-				retry = min(max(2*retry, minRetry), maxRetry)
-				wait = retry
-				if err.Error() != lastErr {
-					log.Error("not in step; the balancer goes on with what it had", "error", err, "retry_in", wait)
-				}
-				lastErr = err.Error()
-			default:
-				if retry != 0 || res.Wrote || res.Reloaded {
-					log.Info("in step", "file", t.Config().Files[0].Dest, "wrote", res.Wrote, "reloaded", res.Reloaded)
-				}
-				retry, lastErr = 0, ""
-			}
-			if res.Reloaded || err != nil {
-				// Even news must not make reloads, or attempts at them, follow each other too closely.
-				if !pause(ctx, t.Config().Reload.MinInterval) {
-					return
-				}
-			}
+// flush saves what was put off.
+func (l *Loop) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, unsaved := range l.unsaved {
+		if !unsaved {
+			continue
 		}
-		select {
-		case <-changed:
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
+		if err := l.store.SaveService(name, l.decider.Instances(name)); err != nil {
+			l.log.Error("the last good set could not be saved", "service", name, "error", err)
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
+// permit waits for the target's turn in its group.
+func (l *Loop) permit(ctx context.Context, t Target) (func(), error) {
+	group := t.Config().Reload.Group
+	if l.permits == nil || group.Name == "" {
+		return func() {}, nil
+	}
+	release, err := l.permits.Acquire(ctx, group, t.ID())
+	if err != nil {
+		return nil, &target.Deferred{Why: "its turn in group " + group.Name + ": " + err.Error(), Until: time.Now().Add(time.Second)}
+	}
+	return release, nil
+}
+
+// Resync makes the loop and every target look at everything now.
+func (l *Loop) Resync() {
+	l.wake()
+	l.board.kick()
+}
+
+func (l *Loop) wake() {
 	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
+	case l.woken <- struct{}{}:
+	default:
 	}
+}
+
+func (l *Loop) heldUntil(target string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.overrides.Held(target, time.Now())
+}
+
+// Override takes on an order of an operator, and keeps it.
+func (l *Loop) Override(o override.Override) error {
+	if err := l.Check(o); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	list, err := l.overrides.Live(time.Now()).Add(o)
+	if err == nil {
+		err = l.setOverrides(list)
+	}
+	l.mu.Unlock()
+	if err == nil {
+		l.log.Warn("override", "order", o.String())
+		l.Resync()
+	}
+	return err
+}
+
+// Check tells whether an order names what there is.
+func (l *Loop) Check(o override.Override) error {
+	switch {
+	case o.Service != "" && !slices.ContainsFunc(l.cfg.Services, func(s config.Service) bool { return s.Name == o.Service }):
+		return fmt.Errorf("there is no service %q", o.Service)
+	case o.Target != "" && !slices.ContainsFunc(l.cfg.Targets, func(t config.Target) bool { return t.ID() == o.Target }):
+		return fmt.Errorf("there is no target %q", o.Target)
+	default:
+		return nil
+	}
+}
+
+// Resume ends overrides; see override.List.Resume.
+func (l *Loop) Resume(service, member, target string) (int, error) {
+	l.mu.Lock()
+	list, n := l.overrides.Live(time.Now()).Resume(service, member, target)
+	err := l.setOverrides(list)
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	l.log.Warn("overrides ended", "service", service, "member", member, "target", target, "count", n)
+	l.Resync()
+	return n, nil
+}
+
+// setOverrides keeps the list. The caller holds mu.
+func (l *Loop) setOverrides(list override.List) error {
+	l.overrides = list
+	if l.dry {
+		return nil
+	}
+	if err := l.store.SaveOverrides(list); err != nil {
+		l.log.Error("the overrides could not be saved; they are in force until this process ends", "error", err)
+		return err
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -27,7 +26,7 @@ func TestWhatTheAgentThinks(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	src := newSource()
-	loop, err := reconcile.New(cfg, src, store, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +57,11 @@ func TestWhatTheAgentThinks(t *testing.T) {
 		for _, h := range st.Held {
 			held = append(held, h.Name)
 		}
-		if got := strings.Join(st.Service.Ready(), " "); got != s.want || strings.Join(held, " ") != s.held {
+		var ready []string
+		for _, srv := range st.Service.Ready() {
+			ready = append(ready, srv.Name)
+		}
+		if got := strings.Join(ready, " "); got != s.want || strings.Join(held, " ") != s.held {
 			t.Errorf("%s: got %q, held %v; want %q, %q", s.what, got, held, s.want, s.held)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package record keeps in the state folder what must outlive the process: the last good set of each service,
-// so that a restart begins from it and not from nothing; and for each target what was written and what the
+// Package record keeps in the state folder what must outlive the process: the last good set of each service
+// with the history of each server, so that a restart begins from it and not from nothing; and for each target what was written and what the
 // balancer has verifiably loaded, so that a failed reload is never mistaken for "file unchanged, nothing to
 // do". One process owns the folder at a time.
 package record
@@ -11,10 +11,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
+	"github.com/seed-645ce708/gossip/lbsync/internal/override"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
 // ErrLocked means that another process owns the state folder.
@@ -26,13 +31,29 @@ type Store struct {
 	lock *os.File // nil if opened for reading
 }
 
-// Target is what is known about one target.
+// Target is what is known about one target. Hashes are of all its files together.
 type Target struct {
-	// Written are the hashes of what we last put into the file, and of what we were about to put there when
-	// we stopped. They tell our file from a foreign one.
+	// Written are the hashes of what we last put into the files; two if we stopped, or may have, between the older and the
+	// newer. They tell our files from foreign ones.
 	Written []string `json:"written,omitempty"`
-	// Loaded is the hash of what the balancer has loaded; empty if not known.
-	Loaded string `json:"loaded,omitempty"`
+	// WroteAt is when the files were in place; zero if that is not known.
+	WroteAt time.Time `json:"wrote_at,omitzero"`
+	// Structure is the hash of adapter.Rendered.Structure of what was written.
+	Structure string `json:"structure,omitempty"`
+
+	// Loaded and LoadedStructure are the hashes of what the balancer's Instance verifiably does; empty if not known.
+	Loaded          string `json:"loaded,omitempty"`
+	LoadedStructure string `json:"loaded_structure,omitempty"`
+	Instance        string `json:"instance,omitempty"`
+
+	// Fallback tells that there is content to go back to if the balancer refuses what is in the files.
+	Fallback bool `json:"fallback,omitempty"`
+}
+
+// Equal tells whether both say the same.
+func (t Target) Equal(o Target) bool {
+	return slices.Equal(t.Written, o.Written) && t.WroteAt.Equal(o.WroteAt) && t.Structure == o.Structure && t.Loaded == o.Loaded &&
+		t.LoadedStructure == o.LoadedStructure && t.Instance == o.Instance && t.Fallback == o.Fallback
 }
 
 // Open takes the folder for this process, and makes it if need be. The error is ErrLocked if another process
@@ -63,15 +84,40 @@ func (s *Store) Close() error {
 	return s.lock.Close()
 }
 
-// Service returns the last good set of a service, and false if there is none.
-func (s *Store) Service(name string) (desired.Service, bool, error) {
-	var set desired.Service
-	ok, err := s.load("service-"+name, &set)
-	return set, ok, err
+// service is what is kept of a service. Servers were kept by the first version, without histories.
+type service struct {
+	Instances []instance.Instance `json:"instances"`
+	Servers   []desired.Server    `json:"servers,omitempty"`
 }
 
-// SaveService keeps the set as the service's last good one.
-func (s *Store) SaveService(set desired.Service) error { return s.save("service-"+set.Name, set) }
+// Service returns the instances of a service as they were last, and false if nothing is known.
+func (s *Store) Service(name string) ([]instance.Instance, bool, error) {
+	var kept service
+	ok, err := s.load("service-"+name, &kept)
+	for _, srv := range kept.Servers {
+		state := pool.Active
+		if srv.Drain {
+			state = pool.Draining
+		}
+		kept.Instances = append(kept.Instances, instance.Instance{Server: srv, State: state, Ask: instance.Wants})
+	}
+	return kept.Instances, ok, err
+}
+
+// SaveService keeps the instances of a service.
+func (s *Store) SaveService(name string, instances []instance.Instance) error {
+	return s.save("service-"+name, service{Instances: instances})
+}
+
+// Overrides returns those that were saved.
+func (s *Store) Overrides() (override.List, error) {
+	var list override.List
+	_, err := s.load("overrides", &list)
+	return list, err
+}
+
+// SaveOverrides keeps the overrides.
+func (s *Store) SaveOverrides(list override.List) error { return s.save("overrides", list) }
 
 // Target returns what is known of a target by its KIND/NAME; nothing is no error.
 func (s *Store) Target(id string) (Target, error) {
@@ -82,6 +128,22 @@ func (s *Store) Target(id string) (Target, error) {
 
 // SaveTarget keeps what is known of a target.
 func (s *Store) SaveTarget(id string, t Target) error { return s.save(targetFile(id), t) }
+
+// Fallback returns the content of a target's files that SaveFallback kept; nil stands for a file that was not there.
+func (s *Store) Fallback(id string) ([][]byte, error) {
+	var files [][]byte
+	name := "fallback-" + strings.Replace(id, "/", "-", 1)
+	ok, err := s.load(name, &files)
+	if err == nil && !ok {
+		err = fmt.Errorf("state: %s.json is gone", filepath.Join(s.dir, name))
+	}
+	return files, err
+}
+
+// SaveFallback keeps the content of a target's files to go back to.
+func (s *Store) SaveFallback(id string, files [][]byte) error {
+	return s.save("fallback-"+strings.Replace(id, "/", "-", 1), files)
+}
 
 // Memory keeps one value for the target's adapter.
 func (s *Store) Memory(id string) *Memory {

@@ -8,8 +8,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
+	"github.com/seed-645ce708/gossip/lbsync/internal/override"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 )
 
@@ -26,15 +30,38 @@ func TestStore(t *testing.T) {
 	if _, err := record.Open(dir); !errors.Is(err, record.ErrLocked) {
 		t.Errorf("opened twice: %v", err)
 	}
-	set := desired.Service{Name: "web", Servers: []desired.Server{{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80, Weight: 5,
-		Backup: true, Drain: true, Tags: map[string]string{"k": "v"}}}}
-	if err := s.SaveService(set); err != nil {
+	server := desired.Server{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80, Weight: 5, Backup: true, Tags: map[string]string{"k": "v"}}
+	instances := []instance.Instance{{Server: server, State: pool.Suspect, Since: time.Unix(1, 0).UTC(), Ask: instance.Failed, Points: 1.5}}
+	if err := s.SaveService("web", instances); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok, err := record.Peek(dir).Service("web"); !got.Equal(set) || !ok || err != nil {
+	if got, ok, err := record.Peek(dir).Service("web"); !reflect.DeepEqual(got, instances) || !ok || err != nil {
 		t.Errorf("got %+v, %t, %v", got, ok, err)
 	}
-	want := record.Target{Written: []string{"v", "w"}, Loaded: "l"}
+	old := `{"name": "old", "servers": [{"name": "a", "addr": "10.0.0.1", "port": 80, "weight": 1}, {"name": "b", "addr": "10.0.0.2", "port": 80, "weight": 1, "drain": true}]}`
+	if err := os.WriteFile(filepath.Join(dir, "service-old.json"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := s.Service("old"); len(got) != 2 || got[0].State != pool.Active || got[1].State != pool.Draining || !ok || err != nil {
+		t.Errorf("by the first version: %+v, %t, %v", got, ok, err)
+	}
+	list := override.List{{Kind: override.Hold, Service: "web", Until: time.Unix(2, 0).UTC()}}
+	if err := s.SaveOverrides(list); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Overrides(); !reflect.DeepEqual(got, list) || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := s.SaveFallback("haproxy/edge", [][]byte{[]byte("x"), nil, {}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Fallback("haproxy/edge"); len(got) != 3 || string(got[0]) != "x" || got[1] != nil || got[2] == nil || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := s.Fallback("nginx/none"); err == nil {
+		t.Error("a fallback that was never saved")
+	}
+	want := record.Target{Written: []string{"v", "w"}, Loaded: "l", Instance: "1@2"}
 	if err := s.SaveTarget("haproxy/edge", want); err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,8 @@ func New(cfg config.Source, log *slog.Logger) *client.Watcher {
 //
 // Four things make a view doubtful: there is no connection; the connection is
 // younger than settle, so that the agent itself may have just started and not yet know everyone; the agent says so
-// itself, because it has not joined yet or looks cut off; more than half of the members that did not leave are failed, so
-// that the agent may be cut off even if it is one that does not say.
+// itself, because it has not joined yet or looks cut off; more than half of the members that did not leave are failed, or
+// all but one, so that the agent may be cut off even if it is one that does not say.
 func Trust(view client.View, settle time.Duration, now time.Time) (why string, until time.Time) {
 	if !view.Connected {
 		if view.Err != nil {
@@ -51,6 +51,9 @@ func Trust(view client.View, settle time.Duration, now time.Time) (why string, u
 	}
 	if failed > alive {
 		return fmt.Sprintf("%d of %d members are failed, so the agent may be cut off", failed, alive+failed), time.Time{}
+	}
+	if alive <= 1 && failed > 0 {
+		return "no other member is alive, so the agent may be cut off", time.Time{}
 	}
 	return "", time.Time{}
 }

@@ -35,7 +35,9 @@ func TestTrust(t *testing.T) {
 			Confidence: &api.Confidence{Synced: true, Isolated: true, Evidence: "silence"}}, "the agent looks cut off: silence", 0},
 		{"the agent has not joined", client.View{Connected: true, Confidence: &api.Confidence{}}, "not joined", 0},
 		{"the agent was cut off when it was lost", client.View{Confidence: &api.Confidence{Isolated: true}}, "unreachable", 0},
-		{"half failed", client.View{Connected: true, Members: members("alive failed left left left")}, "", 0},
+		{"half failed", client.View{Connected: true, Members: members("alive alive failed failed left left left")}, "", 0},
+		{"alone", client.View{Connected: true, Members: members("alive left")}, "", 0},
+		{"alone by failures", client.View{Connected: true, Members: members("alive failed left left left")}, "no other member is alive", 0},
 		{"most failed", client.View{Connected: true, Members: members("alive failed failed left")}, "2 of 3 members are failed", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,30 +1,27 @@
-// Package target brings one file of one load balancer in step with its services: render, check, replace,
-// reload, and only then call it applied. At each step a failure leaves, or puts back, what worked.
+// Package target brings one balancer in step with its pools: render, check, replace the files, change at runtime what
+// can be, reload if that does not suffice, and read back. Only what was read back is called in step. At each step a failure
+// leaves, or puts back, what worked.
 //
-//	render ─▶ stage beside the file ─▶ check ─▶ rename ─▶ check the whole ─▶ reload ─▶ record as loaded
-//	  │              │                   │         │             │              │
-//	keep           keep                keep      keep        put back       put back
+//	render ─▶ stage beside the files ─▶ check ─▶ rename ─▶ check the whole ─▶ runtime ─▶ reload ─▶ read back ─▶ record
+//	  │              │                    │         │             │              │          │
+//	keep           keep                 keep      keep        put back         reload    put back
 //
-// What the balancer has loaded is recorded apart from what is in the file. So a reload that failed, or a
-// process that died between rename and reload, is taken up again at the next pass although the file is then
-// already right.
+// What the balancer has loaded is recorded apart from what is in the files, and for which of its processes that holds. So
+// a reload that failed, or a process of ours that died between rename and reload, is taken up again at the next pass
+// although the files are then already right; and a balancer that was restarted or reloaded by somebody else is noticed.
 package target
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
+	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
-	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 )
@@ -34,11 +31,14 @@ type Stage string
 
 // The stages.
 const (
-	StageState  Stage = "state"
-	StageRender Stage = "render"
-	StageCheck  Stage = "check"
-	StageWrite  Stage = "write"
-	StageReload Stage = "reload"
+	StageState   Stage = "state"
+	StageRender  Stage = "render"
+	StageCheck   Stage = "check"
+	StageWrite   Stage = "write"
+	StageRead    Stage = "read"
+	StageRuntime Stage = "runtime"
+	StageReload  Stage = "reload"
+	StageVerify  Stage = "verify"
 )
 
 // Error is why a pass failed. Whatever the stage, the balancer goes on with what it had.
@@ -57,18 +57,21 @@ func (e *Error) Unwrap() error { return e.Err }
 type Store interface {
 	Target(id string) (record.Target, error)
 	SaveTarget(id string, t record.Target) error
+	Fallback(id string) ([][]byte, error)
+	SaveFallback(id string, files [][]byte) error
 }
 
-// Target is one file of one balancer. Its methods are for one goroutine at a time.
+// Target is one balancer and its files. Its methods are for one goroutine at a time.
 type Target struct {
-	cfg    config.Target
-	driver adapter.Adapter
-	store  Store
+	cfg     config.Target
+	adapter adapter.Adapter
+	store   Store
+	now     func() time.Time
 }
 
 // New returns the target.
-func New(cfg config.Target, driver adapter.Adapter, store Store) *Target {
-	return &Target{cfg: cfg, driver: driver, store: store}
+func New(cfg config.Target, a adapter.Adapter, store Store) *Target {
+	return &Target{cfg: cfg, adapter: a, store: store, now: time.Now}
 }
 
 // ID returns KIND/NAME.
@@ -77,215 +80,392 @@ func (t *Target) ID() string { return t.cfg.ID() }
 // Config returns what the target was made from.
 func (t *Target) Config() config.Target { return t.cfg }
 
+// Traits returns those of the adapter.
+func (t *Target) Traits() adapter.Traits { return t.adapter.Traits() }
+
+// Lint returns the adapter's advice.
+func (t *Target) Lint() []string { return t.adapter.Lint() }
+
+// Instance reads which process serves now; empty if that is not known. It costs little.
+func (t *Target) Instance(ctx context.Context) (string, error) {
+	actual, err := t.adapter.Read(ctx)
+	return actual.Instance, err
+}
+
 // Plan is what a pass would do.
 type Plan struct {
-	Old, New []byte // Old is nil if there is no file
+	Old, New [][]byte // content of the files; in Old nil for one that is not there
 	Write    bool
-	Reload   bool
+	Commands []adapter.Command
+	Reload   string // why a reload is needed; empty if none is
+	// Unseen says why it is not known what the balancer does; the plan is then a guess. Empty if it is.
+	Unseen string
 }
+
+// Idle tells whether there is nothing to do.
+func (p Plan) Idle() bool { return !p.Write && len(p.Commands) == 0 && p.Reload == "" }
 
 // Plan works out what Apply would do, without doing it or checking anything.
-func (t *Target) Plan(services map[string]desired.Service) (Plan, error) {
-	p, _, err := t.plan(services)
-	return p, err
+func (t *Target) Plan(ctx context.Context, pools adapter.Pools) (Plan, error) {
+	p, err := t.begin(ctx, pools)
+	if err != nil {
+		return Plan{}, err
+	}
+	out := Plan{Old: p.old, New: p.rendered.Files, Write: p.write}
+	if p.readErr != nil {
+		out.Unseen = p.readErr.Error()
+	} else if t.adapter.Traits().Runtime {
+		plan := t.adapter.Plan(pools, p.actual)
+		out.Commands = plan.Commands
+		out.Reload = plan.Reload
+	}
+	if why := p.needsLoad(); why != "" {
+		out.Reload = why
+	}
+	if !t.adapter.Traits().Reloads {
+		out.Reload = ""
+	}
+	return out, nil
 }
 
-func (t *Target) plan(services map[string]desired.Service) (Plan, record.Target, error) {
-	rec, err := t.store.Target(t.ID())
+// Render returns the content of the files.
+func (t *Target) Render(pools adapter.Pools) ([][]byte, error) {
+	r, err := t.adapter.Render(pools)
 	if err != nil {
-		return Plan{}, rec, t.fail(StageState, err)
+		return nil, t.fail(StageRender, err)
 	}
-	var p Plan
-	rendered, err := t.driver.Render(desired.Pools(services))
-	if err != nil {
-		return Plan{}, rec, t.fail(StageRender, err)
-	}
-	p.New = rendered.Files[0]
-	if p.Old, err = t.read(); err != nil {
-		return Plan{}, rec, t.fail(StageWrite, err)
-	}
-	p.Write = p.Old == nil || !bytes.Equal(p.Old, p.New)
-	p.Reload = t.driver.Traits().Reloads && (p.Write || rec.Loaded != hash(p.New))
-	return p, rec, nil
+	return r.Files, nil
 }
 
-// Unrecorded tells that the file exists and has content although nothing is recorded of it: the state was
-// lost, or the file is somebody else's.
-func (t *Target) Unrecorded() (bool, error) {
-	rec, err := t.store.Target(t.ID())
-	if err != nil {
-		return false, t.fail(StageState, err)
-	}
-	old, err := t.read()
-	if err != nil {
-		return false, t.fail(StageWrite, err)
-	}
-	return len(rec.Written) == 0 && len(old) > 0, nil
+// Leave is asked before each reload. It returns a function to be called when the reload is over, with its error; or an
+// error, a *Deferred if the reload must only wait.
+type Leave func(ctx context.Context, why string) (done func(error), err error)
+
+// Deferred is why a reload has to wait.
+type Deferred struct {
+	Why   string
+	Until time.Time // when to ask again
 }
+
+func (d *Deferred) Error() string { return d.Why }
 
 // Result is what a pass did.
 type Result struct {
 	Wrote    bool
+	Commands []Done // in order
 	Reloaded bool
+	Reason   string // of the reload
+	Took     time.Duration
+	// Waits says why the pass is not complete although nothing failed: a reload that is not allowed yet. Empty if it is.
+	Waits string
+	// Again is when another pass is worth it although nothing changes; zero if it is not.
+	Again time.Time
+	// Actual is what the balancer was last seen to do, and Seen tells that it was seen at all.
+	Actual     adapter.Actual
+	Seen       bool
+	Remains    []string // what cannot be done yet
+	RolledBack bool     // the files were put back
+	Hash       string   // of the files' content as it should be
 }
 
-// Check renders the services and has the balancer judge the result in the folder dir, without touching the
-// file itself or the balancer.
-func (t *Target) Check(ctx context.Context, services map[string]desired.Service, dir string) error {
-	rendered, err := t.driver.Render(desired.Pools(services))
-	if err != nil {
-		return t.fail(StageRender, err)
-	}
-	f, err := os.CreateTemp(dir, "candidate-*.cfg")
-	if err != nil {
-		return t.fail(StageCheck, err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // the caller removes the folder anyway
-	_, err = f.Write(rendered.Files[0])
-	if err := errors.Join(err, f.Close()); err != nil {
-		return t.fail(StageCheck, err)
-	}
-	if err := t.driver.Check(ctx, []string{f.Name()}); err != nil {
-		return t.fail(StageCheck, err)
-	}
-	return nil
+// Done is a command that was sent.
+type Done struct {
+	adapter.Command
+	Err error
 }
 
-// Apply makes one pass. With reload false the balancer is not told, and the next pass that may will. Once the
-// file is being replaced the pass goes on to its end although ctx ends, within the time limits of checks and
-// reload. The error is an *Error.
-func (t *Target) Apply(ctx context.Context, services map[string]desired.Service, reloads bool) (Result, error) {
-	p, rec, err := t.plan(services)
+// pass is one pass under way.
+type pass struct {
+	t        *Target
+	pools    adapter.Pools
+	rec      record.Target
+	rendered adapter.Rendered
+	old      [][]byte
+	write    bool // the files differ
+	actual   adapter.Actual
+	readErr  error
+	loaded   loaded
+	res      Result
+}
+
+// loaded is what the balancer's present process has loaded, as hashes; empty if not known.
+type loaded struct{ bytes, structure string }
+
+func (t *Target) begin(ctx context.Context, pools adapter.Pools) (*pass, error) {
+	p := &pass{t: t, pools: pools}
+	var err error
+	if p.rec, err = t.store.Target(t.ID()); err != nil {
+		return nil, t.fail(StageState, err)
+	}
+	if p.rendered, err = t.adapter.Render(pools); err != nil {
+		return nil, t.fail(StageRender, err)
+	}
+	if p.old, err = t.read(); err != nil {
+		return nil, t.fail(StageWrite, err)
+	}
+	p.res.Hash = hashAll(p.rendered.Files)
+	p.write = missing(p.old) || hashAll(p.old) != p.res.Hash
+	p.look(ctx)
+	p.loaded = p.known()
+	return p, nil
+}
+
+// look reads what the balancer does.
+func (p *pass) look(ctx context.Context) {
+	p.actual, p.readErr = p.t.adapter.Read(ctx)
+	p.res.Seen = p.readErr == nil
+	if p.res.Seen {
+		p.res.Actual = p.actual
+	}
+}
+
+// known works out what the process that was seen has loaded.
+func (p *pass) known() loaded {
+	rec := p.rec
+	switch {
+	case p.readErr == nil && p.actual.Instance != rec.Instance:
+		// Another process than the recorded one. If it started after we last wrote, it read that, if nobody else wrote.
+		if p.actual.Instance == "" || rec.WroteAt.IsZero() || !p.actual.Started.After(rec.WroteAt) ||
+			len(rec.Written) != 1 || hashAll(p.old) != rec.Written[0] {
+			return loaded{}
+		}
+		return loaded{bytes: rec.Written[0], structure: rec.Structure}
+	case errors.Is(p.readErr, reload.ErrNotRunning):
+		return loaded{}
+	default: // the same process as far as can be seen
+		return loaded{bytes: rec.Loaded, structure: rec.LoadedStructure}
+	}
+}
+
+func (p *pass) structure() string { return hashText(p.rendered.Structure) }
+
+// needsLoad says why the balancer must load its files; empty if it need not.
+func (p *pass) needsLoad() string {
+	switch {
+	case p.loaded.bytes == p.res.Hash:
+		return ""
+	case p.t.adapter.Traits().Runtime && p.readErr == nil && p.loaded.structure == p.structure():
+		return ""
+	case p.loaded.bytes == "":
+		return "it is not known to have loaded its files as they are"
+	case p.t.adapter.Traits().Runtime && p.readErr != nil:
+		return "its Runtime API cannot be used"
+	case p.t.adapter.Traits().Runtime:
+		return "more changes than its servers"
+	default:
+		return "its files change"
+	}
+}
+
+// Apply makes one pass. Without leave the balancer is told nothing, neither at runtime nor to reload, and the next pass
+// that has leave will. Once files are being replaced the pass goes on to its end although ctx ends, within the
+// time limits of checks, commands and reload. The error is an *Error.
+func (t *Target) Apply(ctx context.Context, pools adapter.Pools, leave Leave) (Result, error) {
+	start := t.now()
+	p, err := t.begin(ctx, pools)
 	if err != nil {
 		return Result{}, err
 	}
-	var res Result
-	if p.Write {
-		if err := t.mayWrite(p, rec); err != nil {
-			return res, t.fail(StageWrite, err)
-		}
-		if err := t.install(ctx, p, &rec); err != nil {
-			return res, err
-		}
-		res.Wrote = true
-	}
-	if rec.Loaded == hash(p.New) || (!reloads && t.driver.Traits().Reloads) {
-		return res, nil
-	}
-	if t.driver.Traits().Reloads {
-		if err := t.reload(context.WithoutCancel(ctx), p, &rec); err != nil {
-			// The file that was put back is no longer the one that was written.
-			res.Wrote = res.Wrote && errors.Is(err, reload.ErrNotRunning)
-			return res, err
-		}
-		res.Reloaded = true
-	}
-	rec.Loaded = hash(p.New)
-	if err := t.store.SaveTarget(t.ID(), rec); err != nil {
-		return res, t.fail(StageState, err)
-	}
-	return res, nil
+	err = p.run(ctx, leave)
+	p.res.Took = t.now().Sub(start)
+	return p.res, err
 }
 
-// install checks the new content and puts it in place, or leaves things as they were.
-func (t *Target) install(ctx context.Context, p Plan, rec *record.Target) error {
-	staged, err := atomicfile.Stage(t.cfg.Files[0].Dest, p.New, t.cfg.Files[0].Mode)
-	if err != nil {
-		return t.fail(StageWrite, err)
-	}
-	defer staged.Discard()
-	if err := t.driver.Check(ctx, []string{staged.Path()}); err != nil {
-		return t.fail(StageCheck, err)
+func (p *pass) run(ctx context.Context, leave Leave) error {
+	if p.write {
+		if err := p.install(ctx); err != nil {
+			return err
+		}
+		p.res.Wrote = true
+		ctx = context.WithoutCancel(ctx)
 	}
 	if err := ctx.Err(); err != nil {
-		return t.fail(StageWrite, err)
+		return p.t.fail(StageRead, err)
 	}
-	// Both hashes are recorded before the rename: if the process dies here, either file is known as ours.
-	rec.Written = written(p.Old, p.New)
-	if err := t.store.SaveTarget(t.ID(), *rec); err != nil {
-		return t.fail(StageState, err)
+	traits := p.t.adapter.Traits()
+	if leave == nil && (traits.Reloads || traits.Runtime) {
+		return nil
 	}
-	if err := staged.Commit(); err != nil {
-		return t.fail(StageWrite, err)
+	return p.converge(ctx, leave)
+}
+
+// converge makes the balancer do what the files say.
+func (p *pass) converge(ctx context.Context, leave Leave) error {
+	traits := p.t.adapter.Traits()
+	if errors.Is(p.readErr, reload.ErrNotRunning) && traits.Runtime {
+		return p.t.fail(StageRead, p.readErr) // the files are right for when it starts
 	}
-	if err := t.driver.CheckInstalled(context.WithoutCancel(ctx)); err != nil {
-		return t.putBack(t.fail(StageCheck, err), p)
+	why := p.needsLoad()
+	var trouble error
+	if traits.Runtime && p.readErr == nil {
+		plan, err := p.settle(ctx)
+		switch {
+		case err != nil:
+			trouble = p.t.fail(StageRuntime, err)
+			why = "the Runtime API refused a change"
+		case plan.Reload != "" && why == "":
+			why = plan.Reload
+		}
+	}
+	if why != "" && traits.Reloads {
+		if err := p.reload(ctx, leave, why); err != nil {
+			var deferred *Deferred
+			if errors.As(err, &deferred) {
+				p.res.Waits, p.res.Again = deferred.Why, deferred.Until
+				return trouble
+			}
+			return errors.Join(trouble, err)
+		}
+		trouble = nil
+	} else if why != "" && traits.Runtime {
+		return errors.Join(trouble, p.t.fail(StageReload, fmt.Errorf("a reload is needed, for %s, and there is no reload block", why)))
+	}
+	if trouble == nil && traits.Runtime && p.readErr != nil {
+		trouble = p.t.fail(StageRead, p.readErr)
+	}
+	if trouble != nil {
+		return trouble
+	}
+	return p.verified()
+}
+
+// settle sends what the plan says and reads back; if something is left to do it plans once more. It returns the
+// plan for what remains.
+func (p *pass) settle(ctx context.Context) (adapter.Plan, error) {
+	var err error
+	for range 2 {
+		plan := p.t.adapter.Plan(p.pools, p.actual)
+		p.remains(plan)
+		if len(plan.Commands) == 0 {
+			return plan, nil
+		}
+		err = p.t.adapter.Apply(ctx, plan.Commands, func(c adapter.Command, err error) {
+			p.res.Commands = append(p.res.Commands, Done{c, err})
+		})
+		if p.look(ctx); p.readErr != nil {
+			return adapter.Plan{}, p.readErr
+		}
+	}
+	plan := p.t.adapter.Plan(p.pools, p.actual)
+	p.remains(plan)
+	if len(plan.Commands) == 0 {
+		return plan, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("it took %q without an error but does not act on it", plan.Commands[0].Text)
+	}
+	return plan, err
+}
+
+func (p *pass) remains(plan adapter.Plan) {
+	p.res.Remains, p.res.Again = plan.Remains, time.Time{}
+	if plan.Again > 0 {
+		p.res.Again = p.t.now().Add(plan.Again)
+	}
+}
+
+// reload makes the balancer load the files and sees to it that it does then what it should. If it refuses, the files
+// that it had loaded are put back.
+func (p *pass) reload(ctx context.Context, leave Leave, why string) error {
+	done, err := leave(ctx, why)
+	if err != nil {
+		return err
+	}
+	err = p.t.adapter.Reload(ctx)
+	done(err)
+	if err != nil {
+		return p.reloadFailed(err)
+	}
+	p.res.Reloaded, p.res.Reason = true, why
+	p.loaded = loaded{p.res.Hash, p.structure()}
+	p.look(ctx)
+	p.rec.Instance = p.actual.Instance
+	if err := p.verified(); err != nil { // it has loaded the files, whatever else comes to light
+		return err
+	}
+	if !p.t.adapter.Traits().Runtime {
+		return nil
+	}
+	if p.readErr != nil {
+		return p.t.fail(StageVerify, p.readErr)
+	}
+	plan, err := p.settle(ctx)
+	if err == nil && plan.Reload != "" {
+		err = fmt.Errorf("after a reload it still needs one: %s", plan.Reload)
+	}
+	if err != nil {
+		return p.t.fail(StageVerify, err)
 	}
 	return nil
 }
 
-// reload tells the balancer. If it refuses, the old file is put back.
-func (t *Target) reload(ctx context.Context, p Plan, rec *record.Target) error {
-	err := t.driver.Reload(ctx)
-	if err == nil {
-		return nil
-	}
-	failure := t.fail(StageReload, err)
-	if errors.Is(err, reload.ErrNotRunning) {
-		return failure // the file was checked; it is what the balancer should find when it starts
+func (p *pass) reloadFailed(cause error) error {
+	failure := p.t.fail(StageReload, cause)
+	if errors.Is(cause, reload.ErrNotRunning) {
+		return failure // the files were checked; they are what the balancer should find when it starts
 	}
 	// A reload that only seemed to fail may yet succeed: what is loaded is unknown from here on.
-	rec.Loaded = ""
-	if err := t.store.SaveTarget(t.ID(), *rec); err != nil {
-		failure = errors.Join(failure, t.fail(StageState, err))
+	p.rec.Loaded, p.rec.LoadedStructure, p.rec.Instance = "", "", ""
+	if p.rec.Fallback {
+		files, err := p.t.store.Fallback(p.t.ID())
+		if err == nil {
+			err = p.t.putBack(files)
+		}
+		if err != nil {
+			failure = errors.Join(failure, p.t.fail(StageWrite, fmt.Errorf("the old file could not be put back: %w", err)))
+		} else {
+			p.rec.Fallback, p.rec.WroteAt = false, time.Time{}
+			p.rec.Written = []string{hashAll(files), p.res.Hash}
+			p.res.Wrote, p.res.RolledBack = false, true
+		}
 	}
-	if p.Write {
-		return t.putBack(failure, p)
-	}
-	return failure
-}
-
-// putBack restores the file as it was, and returns the failure that made it necessary.
-func (t *Target) putBack(failure error, p Plan) error {
-	var err error
-	if p.Old == nil {
-		err = os.Remove(t.cfg.Files[0].Dest)
-	} else {
-		err = atomicfile.Write(t.cfg.Files[0].Dest, p.Old, 0)
-	}
-	if err != nil {
-		return errors.Join(failure, t.fail(StageWrite, fmt.Errorf("the old file could not be put back: %w", err)))
+	if err := p.save(); err != nil {
+		failure = errors.Join(failure, err)
 	}
 	return failure
 }
 
-// mayWrite refuses to replace a file that something else wrote.
-func (t *Target) mayWrite(p Plan, rec record.Target) error {
-	if len(p.Old) == 0 || t.cfg.Files[0].Adopt || slices.Contains(rec.Written, hash(p.Old)) || managed(p.Old) {
+// verified records that the balancer does what the files say.
+func (p *pass) verified() error {
+	want := p.rec
+	want.Loaded, want.LoadedStructure = p.res.Hash, p.structure()
+	want.Fallback = false
+	if p.readErr == nil {
+		want.Instance = p.actual.Instance
+	}
+	if want.Equal(p.rec) {
 		return nil
 	}
-	return fmt.Errorf("%s was not written by gossip-lbsync; set adopt = true to replace it, or choose another dest", t.cfg.Files[0].Dest)
+	p.rec = want
+	return p.save()
 }
 
-// managed tells whether the first line says that the file is ours, as that of every built-in form does.
-func managed(data []byte) bool {
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	return bytes.Contains(line, []byte("gossip-lbsync"))
-}
-
-func (t *Target) read() ([]byte, error) {
-	data, err := os.ReadFile(t.cfg.Files[0].Dest)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+func (p *pass) save() error {
+	if err := p.t.store.SaveTarget(p.t.ID(), p.rec); err != nil {
+		return p.t.fail(StageState, err)
 	}
-	if data == nil && err == nil {
-		data = []byte{}
-	}
-	return data, err
+	return nil
 }
 
 func (t *Target) fail(stage Stage, err error) error {
 	return &Error{Target: t.ID(), Stage: stage, Err: err}
 }
 
-func written(old, now []byte) []string {
-	if old == nil {
-		return []string{hash(now)}
-	}
-	return []string{hash(old), hash(now)}
+func hashText(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
-func hash(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+// hashAll tells sets of files apart, also by which of them are there.
+func hashAll(files [][]byte) string {
+	h := sha256.New()
+	for _, data := range files {
+		size := int64(len(data))
+		if data == nil {
+			size = -1
+		}
+		_ = binary.Write(h, binary.BigEndian, size) // a hash takes everything
+		_, _ = h.Write(data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
