@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed-645ce708/gossip/dnsserver/dnssec"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
 	"github.com/seed-645ce708/gossip/dnsserver/tsig"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
@@ -73,6 +74,8 @@ type Config struct {
 	Keys *tsig.Keyring
 	// Transfers hands the zone to secondaries; nil: to nobody.
 	Transfers *transfer.Server
+	// Signer signs the answers from the zones that it has keys for; nil signs nothing.
+	Signer *dnssec.Signer
 
 	// Report is told of what goes wrong behind queries, such as a certificate that was replaced by something else. It
 	// may be called by several goroutines; nil means nobody wants to know.

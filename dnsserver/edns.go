@@ -16,6 +16,7 @@ type edns struct {
 	version uint8
 	size    uint16 // octets that the client takes over UDP
 	do      bool
+	co      bool // takes the code NXDOMAIN in compact answers (RFC 9824 section 5.1)
 
 	cookie    []byte // content of the COOKIE option (RFC 7873); nil if there is none; aliases the packet
 	nsid      bool   // asks for our identifier (RFC 5001)
@@ -26,7 +27,7 @@ type edns struct {
 
 // parse reads an OPT record. It returns false if its options run over its end.
 func (e *edns) parse(rr record) bool {
-	*e = edns{present: true, size: rr.class, version: uint8(rr.ttl >> 16), do: rr.ttl&0x8000 != 0}
+	*e = edns{present: true, size: rr.class, version: uint8(rr.ttl >> 16), do: rr.ttl&0x8000 != 0, co: rr.ttl&0x4000 != 0}
 	if e.version > 0 {
 		return true // later versions may have another form
 	}

@@ -18,7 +18,7 @@ type quick struct {
 const quickSize = 2048
 
 func newQuick(policy *policy, stats *counters) *quick {
-	return &quick{packed: packed.New(packed.Config{Size: advertised}), policy: policy, stats: stats}
+	return &quick{packed: packed.New(packed.Config{Size: advertised, Signed: policy.signer != nil}), policy: policy, stats: stats}
 }
 
 // respond writes the reply to a packet into out, up to its capacity, and returns it. It reports false if the packet is not

@@ -6,6 +6,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/seed-645ce708/gossip/dnsserver/dnssec"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
@@ -40,6 +41,7 @@ type policy struct {
 	keys          *tsig.Keyring
 	transfers     *transfer.Server // nil: all are refused
 	status        func() []string  // nil: none
+	signer        *dnssec.Signer   // nil: nothing is signed
 }
 
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
@@ -123,7 +125,7 @@ func (r *responder) answer(req *request, rep *reply, p path) {
 	r.addOptions(req, rep, p)
 	switch req.opcode {
 	case dns.OpcodeQuery:
-		r.query(req, rep)
+		r.query(req, rep, p)
 	case dns.OpcodeNotify, dns.OpcodeUpdate:
 		r.foreign(req, rep)
 	default:
@@ -147,7 +149,7 @@ func (r *responder) foreign(req *request, rep *reply) {
 }
 
 // query answers a question.
-func (r *responder) query(req *request, rep *reply) {
+func (r *responder) query(req *request, rep *reply, p path) {
 	if req.questions != 1 { // RFC 9619
 		rep.fail(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "a query has one question")
 		return
@@ -179,10 +181,10 @@ func (r *responder) query(req *request, rep *reply) {
 		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, notReadyText)
 		return
 	}
-	r.fromZone(z, req, rep)
+	r.fromZone(z, req, rep, p)
 }
 
-func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
+func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply, p path) {
 	result := lookup(z, req.wireName, req.question.Qtype)
 	if result.Outcome == zone.Refused {
 		rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, "")
@@ -190,6 +192,15 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 	}
 	// An answer for all classes cannot speak for all of them (RFC 1035 section 6.2).
 	rep.authoritative = req.question.Qclass == dns.ClassINET
+	if s := r.secured(result.Zone, p); s != nil {
+		s.answer(result, rep)
+		return
+	}
+	r.unsigned(result, rep)
+}
+
+// unsigned answers with what was found.
+func (r *responder) unsigned(result zone.Result, rep *reply) {
 	switch result.Outcome {
 	case zone.Success:
 		if result.Answer.Stale {
@@ -209,7 +220,7 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply) {
 		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, unsureText)
 		return
 	case zone.Dynamic:
-		if t := req.question.Qtype; r.policy.status != nil && (t == dns.TypeTXT || t == dns.TypeANY) {
+		if t := rep.req.question.Qtype; r.policy.status != nil && (t == dns.TypeTXT || t == dns.TypeANY) {
 			r.addStatus(rep)
 			return
 		}

@@ -46,7 +46,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, conns: newConns(cfg.MaxTCP, cfg.MaxTCPPerClient), done: make(chan struct{})}
 	s.policy = policy{
 		requireCookie: cfg.Cookies == CookiesRequire, origin: time.Now(), nsid: cfg.NSID, version: cfg.Version,
-		keys: cfg.Keys, transfers: cfg.Transfers, status: cfg.Status,
+		keys: cfg.Keys, transfers: cfg.Transfers, status: cfg.Status, signer: cfg.Signer,
 	}
 	if cfg.RateLimit > 0 {
 		s.policy.limiter = rrl.New(rrl.Config{Rate: cfg.RateLimit, Slip: cfg.RateSlip, Exempt: cfg.RateExempt})

@@ -22,7 +22,8 @@ const maxReply = 1 << 14
 type Config struct {
 	// Size is the UDP payload that replies advertise.
 	Size int
-	// Signed says that who sets the DO bit gets more than the records.
+	// Signed says that who sets the DO bit gets more than the records, and that there are records of types that the zone
+	// knows nothing of.
 	Signed bool
 }
 
@@ -77,7 +78,7 @@ func New(cfg Config) *Responder {
 // for the general path. Nothing is allocated, but when a set is asked for first.
 func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte, Result) {
 	var q question
-	if !q.parse(packet) || q.do && r.cfg.Signed {
+	if !q.parse(packet) || r.cfg.Signed && (q.do || q.secure()) {
 		return nil, Result{}
 	}
 	found, ok := z.Find(packet[headerSize:q.end-questionTail], zone.Type(q.qtype))

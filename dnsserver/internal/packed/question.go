@@ -12,6 +12,8 @@ const (
 
 	typeOPT = 41
 	classIN = 1
+	// Those of RFC 4034 are in a row.
+	typeRRSIG, typeDNSKEY, typeCDS, typeCDNSKEY = 46, 48, 59, 60
 	// Types from here to 255 are questions about something other than one kind of record (RFC 6895 section 3.1).
 	firstMetaType = 128
 	lastMetaType  = 255
@@ -74,6 +76,12 @@ func (q *question) parse(packet []byte) bool {
 		return len(packet) == q.end
 	}
 	return len(packet) == q.end+optSize && q.parseOPT(packet[q.end:])
+}
+
+// secure tells whether the question is about a type that only zones that are signed have: RRSIG, NSEC, DNSKEY, CDS or
+// CDNSKEY.
+func (q *question) secure() bool {
+	return q.qtype >= typeRRSIG && q.qtype <= typeDNSKEY || q.qtype == typeCDS || q.qtype == typeCDNSKEY
 }
 
 // parseOPT reports whether the last record is an OPT of version 0 without options.
