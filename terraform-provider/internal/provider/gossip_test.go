@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,4 +88,71 @@ resource "gossip_event" "deploy" {
 		},
 	)
 	agenttest.WaitMembers(t, cluster[0], 1, "left")
+}
+
+// Our agents do what stock Serf cannot: receipts, the primary key, and a view that says how far to trust it.
+func TestAccGossipAgentsMore(t *testing.T) {
+	t.Parallel()
+	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
+	cluster := agenttest.Cluster(t, "web", 2, func(_ int, cfg *agent.Config) {
+		cfg.Tags = map[string]string{"svc:web": "8080,w=50"}
+		cfg.EncryptKey = old
+		cfg.EventHandlers = []string{"user:deploy=true", "query:deployed=printf ok"}
+	})
+	config := func(version string) string {
+		return fmt.Sprintf(`
+provider "gossip" {
+  address = %q
+}
+resource "gossip_key" "k" {
+  key_wo         = %q
+  key_wo_version = %q
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+resource "gossip_primary_key" "p" {
+  key_id = gossip_key.k.key_id
+}
+data "gossip_keyring" "r" {
+  depends_on = [gossip_primary_key.p]
+}
+resource "gossip_event" "deploy" {
+  name     = "deploy"
+  triggers = { version = %q }
+  wait     = {}
+  gate     = { query = "deployed" }
+}
+data "gossip_service" "web" {
+  name  = "web"
+  wait  = { min = 2 }
+  guard = { max_view_age = "1h" }
+}
+data "gossip_agent" "this" {}
+`, cluster[0].RPCAddr(), map[string]string{"1": firstKey, "2": secondKey}[version], version, version)
+	}
+	apply(t,
+		resource.TestStep{
+			Config: config("1"),
+			Check: resource.ComposeAggregateTestCheckFunc(
+				resource.TestCheckResourceAttr("data.gossip_keyring.r", "primary_id", fingerprint(t, firstKey)),
+				resource.TestCheckResourceAttr("data.gossip_keyring.r", "nodes", "2"),
+				resource.TestCheckResourceAttr("data.gossip_keyring.r", "consistent", "true"),
+				resource.TestCheckResourceAttr("gossip_event.deploy", "receipts.%", "2"),
+				resource.TestCheckResourceAttr("gossip_event.deploy", "approved.#", "2"),
+				resource.TestCheckResourceAttrSet("gossip_event.deploy", "lamport_time"),
+				resource.TestCheckResourceAttr("data.gossip_service.web", "instances.1.weight", "50"),
+				resource.TestCheckResourceAttr("data.gossip_agent.this", "features.#", "3"),
+				notKept(firstKey, old),
+			),
+		},
+		resource.TestStep{Config: config("1"), PlanOnly: true},
+		resource.TestStep{
+			Config: config("2"),
+			Check:  resource.TestCheckResourceAttr("data.gossip_keyring.r", "primary_id", fingerprint(t, secondKey)),
+		},
+		resource.TestStep{ // so that destroying may remove the key
+			Config: strings.Replace(config("2"), "gossip_key.k.key_id", `"`+fingerprint(t, old)+`"`, 1),
+		},
+	)
 }

@@ -7,9 +7,11 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/agentfake"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/tftest"
@@ -42,6 +44,21 @@ func apply(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
 	tftest.Require(t)
 	resource.Test(t, resource.TestCase{ProtoV6ProviderFactories: factories, Steps: steps})
+}
+
+// applyFrom is apply for what needs a version of Terraform.
+func applyFrom(t *testing.T, least *version.Version, steps ...resource.TestStep) {
+	t.Helper()
+	tftest.Require(t)
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories, Steps: steps,
+		TerraformVersionChecks: []tfversion.TerraformVersionCheck{tfversion.SkipBelow(least)},
+	})
+}
+
+// sayingAnyCase is saying for texts that may have become the beginning of a sentence.
+func sayingAnyCase(text string) *regexp.Regexp {
+	return regexp.MustCompile("(?i)" + saying(text).String())
 }
 
 // provided puts a provider block for the agent before the configuration. Retries are off, so that failures

@@ -254,16 +254,16 @@ func (r *tagsResource) change(ctx context.Context, timeout time.Duration, old, m
 	shows := func(view membership.View) error {
 		self, ok := view.Member(m.Node.ValueString())
 		if !ok {
-			return fmt.Errorf("%s does not list itself", m.Node.ValueString())
+			return fmt.Errorf("the agent %s does not list itself", m.Node.ValueString())
 		}
 		for key, value := range set {
 			if self.Tags[key] != value {
-				return fmt.Errorf("%s does not show its tag %s=%s yet", m.Node.ValueString(), key, value)
+				return fmt.Errorf("the agent %s does not show its tag %s=%s yet", m.Node.ValueString(), key, value)
 			}
 		}
 		for _, key := range del {
 			if _, there := self.Tags[key]; there {
-				return fmt.Errorf("%s shows its tag %s still", m.Node.ValueString(), key)
+				return fmt.Errorf("the agent %s shows its tag %s still", m.Node.ValueString(), key)
 			}
 		}
 		return nil

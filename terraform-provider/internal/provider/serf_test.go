@@ -3,6 +3,7 @@ package provider
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -30,6 +31,12 @@ type serf struct {
 // newSerf starts a stock Serf agent on loopback with ports that the kernel chose, and stops it with the test.
 func newSerf(t *testing.T, name, token string, tags ...string) *serf {
 	t.Helper()
+	return newSerfWith(t, name, token, nil, tags...)
+}
+
+// newSerfWith is newSerf with more of its configuration.
+func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...string) *serf {
+	t.Helper()
 	program, err := exec.LookPath("serf")
 	switch {
 	case err == nil:
@@ -40,9 +47,12 @@ func newSerf(t *testing.T, name, token string, tags ...string) *serf {
 	}
 	dir := t.TempDir()
 	s := &serf{rpc: freePort(t), gossip: freePort(t), events: filepath.Join(dir, "events")}
-	config, err := json.Marshal(map[string]any{"rpc_auth": token, "event_handlers": []string{
+	settings := map[string]any{"rpc_auth": token, "event_handlers": []string{
 		"user=printf '%s %s\\n' \"$SERF_USER_EVENT\" \"$(cat)\" >> " + s.events,
-	}})
+		"query:release=printf v1",
+	}}
+	maps.Copy(settings, more)
+	config, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,5 +178,76 @@ resource "gossip_event" "deploy" {
 			Check:            resource.TestCheckResourceAttr("gossip_join.s1", "joined", "true"),
 		},
 		resource.TestStep{Config: config("v2"), PlanOnly: true},
+	)
+}
+
+// What a plan can do with stock Serf agents beyond members and events: tags, keys, queries; and what it cannot.
+func TestAccStockSerfMore(t *testing.T) {
+	t.Parallel()
+	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
+	agent := newSerfWith(t, "s1", "", map[string]any{"encrypt_key": old}, "dc=east")
+	config := func(role, version string) string {
+		return fmt.Sprintf(`
+provider "gossip" {
+  address = %q
+}
+resource "gossip_tags" "t" {
+  tags = { role = %q, port = "8080" }
+}
+data "gossip_service" "web" {
+  name       = "web"
+  guard      = { refuse_isolated = false }
+  depends_on = [gossip_tags.t]
+}
+resource "gossip_key" "k" {
+  key_wo         = %q
+  key_wo_version = %q
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+resource "gossip_primary_key" "p" {
+  key_id = gossip_key.k.key_id
+}
+data "gossip_keyring" "r" {
+  depends_on = [gossip_primary_key.p]
+}
+resource "gossip_query" "release" {
+  name          = "release"
+  min_responses = 1
+  query_timeout = "2s"
+}
+resource "gossip_event" "deploy" {
+  name = "deploy"
+  gate = { query = "release", expect = "v1", query_timeout = "2s" }
+}
+data "gossip_coordinates" "c" {}
+`, agent.rpc, role, map[string]string{"1": firstKey, "2": secondKey}[version], version)
+	}
+	apply(t,
+		resource.TestStep{
+			Config: config("web", "1"),
+			Check: resource.ComposeAggregateTestCheckFunc(
+				resource.TestCheckResourceAttr("gossip_tags.t", "node", "s1"),
+				resource.TestCheckResourceAttr("data.gossip_service.web", "instances.0.port", "8080"),
+				resource.TestCheckResourceAttr("data.gossip_keyring.r", "key_ids.#", "2"),
+				resource.TestCheckNoResourceAttr("data.gossip_keyring.r", "primary_id"),
+				resource.TestCheckResourceAttr("gossip_query.release", "responses.s1", "v1"),
+				resource.TestCheckResourceAttr("gossip_event.deploy", "approved.0", "s1"),
+				notKept(firstKey),
+			),
+		},
+		resource.TestStep{Config: config("web", "1"), PlanOnly: true},
+		resource.TestStep{
+			Config:           config("web", "2"),
+			ConfigPlanChecks: planned(plancheck.ResourceActionCreateBeforeDestroy, "gossip_key.k"),
+		},
+		resource.TestStep{
+			Config:      config("web", "2") + "resource \"gossip_event\" \"waits\" {\n  name = \"deploy\"\n  wait = {}\n}\n",
+			ExpectError: saying("A stock Serf agent, or an older gossip agent, cannot do this"),
+		},
+		resource.TestStep{ // so that destroying may remove the key
+			Config: strings.Replace(config("web", "2"), "gossip_key.k.key_id", `"`+fingerprint(t, old)+`"`, 1),
+		},
 	)
 }

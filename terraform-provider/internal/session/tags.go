@@ -23,7 +23,7 @@ type ClobberError struct {
 }
 
 func (e *ClobberError) Error() string {
-	return fmt.Sprintf("%s has these tags already, with values of somebody else: %s", e.Node, strings.Join(e.Tags, ", "))
+	return fmt.Sprintf("the agent %s has these tags already, with values of somebody else: %s", e.Node, strings.Join(e.Tags, ", "))
 }
 
 // Tags returns the name of the agent and its own tags.
