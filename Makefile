@@ -32,8 +32,15 @@ lint: ## Only the linter, which is built on first use
 	@.ci/lint
 
 .PHONY: bench
-bench: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
+bench: bench-go bench-gossip ## Run all measurements: about an hour, alone on the machine
+
+.PHONY: bench-go
+bench-go: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $$(go list -m -f '{{.Dir}}/...')
+
+.PHONY: bench-gossip
+bench-gossip: build ## Measure clusters of real agents, and Serf's where it is installed (ARGS="-tests event,fail")
+	go build -trimpath -o bin/.bench ./agent/internal/bench && exec bin/.bench $(ARGS)
 
 .PHONY: simulate
 simulate: ## Measure clusters that exist only in memory, Serf's timing beside ours (N=10000 or N=10,100,1000)
@@ -53,4 +60,4 @@ clean: ## Remove what was built
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
