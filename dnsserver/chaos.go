@@ -2,6 +2,8 @@ package dnsserver
 
 import (
 	"github.com/miekg/dns"
+
+	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 )
 
 // chaos answers what the server says about itself, in the class that other servers use for it (RFC 4892). What the
@@ -19,7 +21,7 @@ func (r *responder) chaos(req *request, rep *reply) {
 		return
 	}
 	rep.authoritative = true
-	if t := req.question.Qtype; t != dns.TypeTXT && t != dns.TypeANY {
+	if t := req.question.Qtype; t != dns.TypeTXT && t != dns.TypeANY || !r.admit(rep, rrl.Answer) {
 		return
 	}
 	h := rep.header(dns.TypeTXT, 0)

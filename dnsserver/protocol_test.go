@@ -222,48 +222,59 @@ func TestRateLimit(t *testing.T) {
 		{name: "refused, dropped", edit: func(m *dns.Msg) { m.Question[0].Name = "." }, want: "-"},
 	}
 	for _, tt := range tests {
-		r := newResponder(testZone(t, 0, zone.OrderStable))
-		r.policy.limiter = rrl.New(rrl.Config{Rate: 5, Slip: tt.slip})
-		r.policy.cookies, r.policy.origin = jar, time.Unix(1e9, 0)
-		c := newClient(t, r)
-		for range 5 {
-			if got := c.ask(tt.edit); got == nil || got.Truncated {
-				t.Fatalf("%s: got %v below the limit", tt.name, got)
+		for _, quick := range []bool{false, true} { // both ways count the same
+			r := newResponder(testZone(t, 0, zone.OrderStable))
+			r.policy.limiter = rrl.New(rrl.Config{Rate: 5, Slip: tt.slip})
+			r.policy.cookies, r.policy.origin = jar, time.Unix(1e9, 0)
+			if quick {
+				r.quick = newQuick(&r.policy, r.stats)
 			}
-		}
-		if tt.other {
-			c.client = netip.MustParseAddr("192.0.3.1")
-		}
-		c.tcp = tt.tcp
-		var options []dns.EDNS0
-		fresh := jar.Make(half, c.client, c.now)
-		switch {
-		case tt.good:
-			options = []dns.EDNS0{cookieOption(fresh[:]...)}
-		case tt.half:
-			options = []dns.EDNS0{cookieOption(half[:]...)}
-		}
-		got := "-"
-		if reply := c.ask(tt.edit, options...); reply != nil {
-			got = dns.RcodeToString[reply.Rcode]
-			if reply.Truncated {
-				got += " TC"
+			c := newClient(t, r)
+			for range 5 {
+				if got := c.ask(tt.edit); got == nil || got.Truncated {
+					t.Fatalf("%s: got %v below the limit", tt.name, got)
+				}
 			}
-			if len(reply.Answer) > 0 {
-				got += fmt.Sprintf(" %d", len(reply.Answer))
+			if tt.other {
+				c.client = netip.MustParseAddr("192.0.3.1")
 			}
-			if len(reply.Ns) > 0 {
-				got += " with authority"
+			c.tcp = tt.tcp
+			var options []dns.EDNS0
+			fresh := jar.Make(half, c.client, c.now)
+			switch {
+			case tt.good:
+				options = []dns.EDNS0{cookieOption(fresh[:]...)}
+			case tt.half:
+				options = []dns.EDNS0{cookieOption(half[:]...)}
 			}
-		}
-		if got != tt.want {
-			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
-		}
-		s := r.stats.read()
-		if over := got == "-" || got != "NOERROR 1"; s.Dropped+s.Slipped != map[bool]uint64{true: 1}[over] || (s.Dropped == 1) != (got == "-") {
-			t.Errorf("%s: dropped %d, slipped %d", tt.name, s.Dropped, s.Slipped)
+			got := describe(c.ask(tt.edit, options...))
+			if got != tt.want {
+				t.Errorf("%s, quick %t: got %q, want %q", tt.name, quick, got, tt.want)
+			}
+			s := r.stats.read()
+			if s.Dropped+s.Slipped != map[bool]uint64{true: 1}[got != "NOERROR 1"] || (s.Dropped == 1) != (got == "-") {
+				t.Errorf("%s, quick %t: dropped %d, slipped %d", tt.name, quick, s.Dropped, s.Slipped)
+			}
 		}
 	}
+}
+
+// describe says in short what a reply is; "-" if there is none.
+func describe(reply *dns.Msg) string {
+	if reply == nil {
+		return "-"
+	}
+	text := dns.RcodeToString[reply.Rcode]
+	if reply.Truncated {
+		text += " TC"
+	}
+	if len(reply.Answer) > 0 {
+		text += fmt.Sprintf(" %d", len(reply.Answer))
+	}
+	if len(reply.Ns) > 0 {
+		text += " with authority"
+	}
+	return text
 }
 
 // TestChaos: the server tells about itself what it was told to, and nothing else.

@@ -49,13 +49,16 @@ func (q *quick) respond(out, packet []byte, z *zone.Zone, p path) (reply []byte,
 	return reply, true
 }
 
+// kindOf is what the limit counts a reply as.
 func kindOf(o zone.Outcome) rrl.Kind {
 	switch o {
 	case zone.NXDomain:
 		return rrl.NXDomain
 	case zone.NoData:
 		return rrl.NoData
-	default:
+	case zone.Success, zone.Dynamic:
 		return rrl.Answer
+	default:
+		return rrl.Error
 	}
 }

@@ -2,9 +2,12 @@ package dnsserver
 
 import (
 	"net"
+	"net/netip"
+	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -25,11 +28,16 @@ type reply struct {
 	limit int  // octets
 	size  int  // octets so far; never less than the truth
 	tcp   bool // no truncation
-	known bool // the client has shown a good cookie: its address is its own
+
+	client  netip.Addr
+	now     time.Time
+	known   bool // the client has shown a good cookie: its address is its own
+	counted bool // for the limit of replies
+	action  rrl.Action
 }
 
 func newReply(req *request, p path) *reply {
-	rep := &reply{req: req, tcp: p.tcp, limit: p.limit(req) - p.overhead(), size: headerSize}
+	rep := &reply{req: req, tcp: p.tcp, limit: p.limit(req) - p.overhead(), size: headerSize, client: p.client, now: p.now}
 	if rep.echoesQuestion() {
 		rep.size += len(req.wireName) + questionTail
 	}
@@ -76,9 +84,6 @@ func (rep *reply) fail(rcode int, code uint16, text string) {
 func (rep *reply) empty() {
 	rep.answer, rep.authority, rep.additional = nil, nil, nil
 }
-
-// records tells whether there are any.
-func (rep *reply) records() bool { return len(rep.answer)+len(rep.authority)+len(rep.additional) > 0 }
 
 func (rep *reply) header(rrtype uint16, ttl uint32) dns.RR_Header {
 	return dns.RR_Header{Name: rep.req.question.Name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}

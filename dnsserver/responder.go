@@ -91,7 +91,7 @@ func (r *responder) general(packet []byte, p path) []byte {
 	} else {
 		rep.rcode = dns.RcodeNotAuth
 	}
-	if !r.limit(rep, p) {
+	if !r.limited(rep) {
 		return nil
 	}
 	out := rep.pack(r.packed[:cap(r.packed)])
@@ -192,6 +192,9 @@ func (r *responder) fromZone(z *zone.Zone, req *request, rep *reply, p path) {
 	}
 	// An answer for all classes cannot speak for all of them (RFC 1035 section 6.2).
 	rep.authoritative = req.question.Qclass == dns.ClassINET
+	if kind := kindOf(result.Outcome); kind != rrl.Error && !r.admit(rep, kind) {
+		return
+	}
 	if s := r.secured(result.Zone, p); s != nil {
 		s.answer(result, rep)
 		return
@@ -267,39 +270,34 @@ func lookup(z *zone.Zone, name []byte, qtype uint16) zone.Result {
 	return result
 }
 
-// limit applies the limit of replies. It returns false if there is to be none.
-func (r *responder) limit(rep *reply, p path) bool {
-	if p.tcp || rep.known {
-		return true // the address is the client's own
+// admit counts a reply of a kind for the limit, and tells whether it is to be filled: records that nobody will see are
+// not worth making, or a flood of questions with long answers would cost as much as to answer it.
+func (r *responder) admit(rep *reply, kind rrl.Kind) bool {
+	rep.counted = true
+	if !rep.tcp && !rep.known { // else the address is the client's own
+		rep.action = r.policy.limiter.Decide(rep.client, kind, rep.now.Sub(r.policy.origin))
 	}
-	switch r.policy.limiter.Decide(p.client, rep.kind(), p.now.Sub(r.policy.origin)) {
-	case rrl.Send:
-		return true
+	if rep.action == rrl.Slip {
+		rep.truncated = kind != rrl.Error
+	}
+	return rep.action == rrl.Send
+}
+
+// limited makes of the reply what the limit leaves of it. It returns false if that is nothing.
+func (r *responder) limited(rep *reply) bool {
+	if !rep.counted {
+		r.admit(rep, rrl.Error)
+	}
+	switch rep.action {
 	case rrl.Drop:
 		r.stats.dropped.Add(1)
 		return false
+	case rrl.Slip:
+		r.stats.slipped.Add(1)
+		if r.policy.cookies != nil && rep.req.edns.cookie != nil && rep.rcode != dns.RcodeFormatError {
+			// A client that knows cookies need not change to TCP.
+			rep.rcode, rep.truncated = dns.RcodeBadCookie, false
+		}
 	}
-	r.stats.slipped.Add(1)
-	switch {
-	case r.policy.cookies != nil && rep.req.edns.cookie != nil && rep.rcode != dns.RcodeFormatError:
-		// A client that knows cookies need not change to TCP.
-		rep.rcode = dns.RcodeBadCookie
-	case rep.records():
-		rep.rcode, rep.truncated = dns.RcodeSuccess, true
-	}
-	rep.empty()
 	return true
-}
-
-// kind is what the limit counts the reply as.
-func (rep *reply) kind() rrl.Kind {
-	switch {
-	case rep.rcode == dns.RcodeNameError:
-		return rrl.NXDomain
-	case rep.rcode != dns.RcodeSuccess:
-		return rrl.Error
-	case len(rep.answer) == 0 && !rep.truncated:
-		return rrl.NoData
-	}
-	return rrl.Answer
 }
