@@ -84,7 +84,7 @@ func valuesOf(f *flag.Flag) []string {
 	if setting := config.FlagArg(f.Name); setting != "" && !strings.Contains(f.Usage, "`") {
 		arg = setting
 	}
-	if !strings.Contains(arg, "|") {
+	if !strings.Contains(arg, "|") || arg != strings.ToLower(arg) { // capitals stand for something else
 		return nil
 	}
 	return strings.Split(arg, "|")

@@ -39,6 +39,9 @@ broken then, the last good content stays.`,
 		},
 		options: dnsOptions,
 		subs: []*command{
+			dnsDSCommand(),
+			dnsExportCommand(),
+			dnsKeygenCommand(),
 			dnsSnippetCommand(),
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/client"
 	"github.com/seed-645ce708/gossip/agent/internal/config"
 	"github.com/seed-645ce708/gossip/agent/internal/dnssnippet"
+	"github.com/seed-645ce708/gossip/dnsserver/dnssec"
 )
 
 func dnsSnippetCommand() *command {
@@ -27,6 +28,8 @@ func dnsSnippetCommand() *command {
 which zone DNS is answered is asked from the agent, unless the flags say it.`,
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			where := dnsWhereFlags(c, fs)
+			var keys stringList
+			fs.Var(&keys, "dnssec-key", "`FILE` of a key that signs the zone, for resolvers to check by; may be repeated")
 			service := fs.String("service", "web", "`NAME` of the service in HAProxy's configuration")
 			return func(ctx context.Context, args []string) error {
 				args, err := flagsBehind(fs, args)
@@ -44,7 +47,18 @@ which zone DNS is answered is asked from the agent, unless the flags say it.`,
 				if err != nil {
 					return fmt.Errorf("-dns-addr %q must be an IP address with a port: a resolver cannot look up its own servers", server)
 				}
-				text, err := dnssnippet.Render(args[0], dnssnippet.Params{Zone: zone, Addr: addr, Service: *service})
+				params := dnssnippet.Params{Zone: zone, Addr: addr, Service: *service}
+				for _, file := range keys {
+					key, err := dnssec.LoadPublic(file)
+					if err != nil {
+						return err
+					}
+					if strings.TrimSuffix(key.Zone(), ".") != strings.ToLower(strings.TrimSuffix(zone, ".")) {
+						return fmt.Errorf("key %s is for the zone %s and not for %s", file, key.Zone(), zone)
+					}
+					params.Anchor = append(params.Anchor, key.Anchor())
+				}
+				text, err := dnssnippet.Render(args[0], params)
 				if err != nil {
 					return err
 				}

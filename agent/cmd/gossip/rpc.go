@@ -34,9 +34,9 @@ func (o *rpcOptions) config() client.Config {
 	}
 }
 
-// dial connects to the agent.
-func (o *rpcOptions) dial(ctx context.Context) (*client.Client, error) {
-	cl, err := client.Dial(ctx, o.config())
+// dialAgent connects to the agent.
+func dialAgent(ctx context.Context, cfg client.Config) (*client.Client, error) {
+	cl, err := client.Dial(ctx, cfg)
 	switch {
 	case err == nil:
 		return cl, nil
@@ -50,9 +50,14 @@ func (o *rpcOptions) dial(ctx context.Context) (*client.Client, error) {
 	return nil, failed("Error connecting to gossip agent", err)
 }
 
-// with connects, calls f and closes the connection. An agent that wants a token says so only now.
+// with is withAgent for the agent that the flags and the environment name.
 func (o *rpcOptions) with(ctx context.Context, f func(*client.Client) error) error {
-	cl, err := o.dial(ctx)
+	return withAgent(ctx, o.config(), f)
+}
+
+// withAgent connects, calls f and closes the connection. An agent that wants a token says so only now.
+func withAgent(ctx context.Context, cfg client.Config, f func(*client.Client) error) error {
+	cl, err := dialAgent(ctx, cfg)
 	if err != nil {
 		return err
 	}

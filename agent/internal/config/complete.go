@@ -28,6 +28,7 @@ func (c Config) Clone() Config {
 	c.EventHandlers = slices.Clone(c.EventHandlers)
 	c.StartJoin = slices.Clone(c.StartJoin)
 	c.RetryJoin = slices.Clone(c.RetryJoin)
+	c.DNS.SigningKeys = slices.Clone(c.DNS.SigningKeys)
 	c.Outward.Transfer = slices.Clone(c.Outward.Transfer)
 	c.Outward.Notify = slices.Clone(c.Outward.Notify)
 	return c

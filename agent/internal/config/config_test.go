@@ -42,6 +42,7 @@ var keyCases = map[string]keyCase{
 	"dns_stale_limit":   {`"9s"`, `"9s"`, []string{"-dns-stale-limit", "9s"}, func(c *Config) { c.DNSStaleLimit = 9 * time.Second }},
 	"dns_serial":        {`"clock"`, `"clock"`, []string{"-dns-serial", "clock"}, func(c *Config) { c.Outward.Serial = "clock" }},
 	"dns_tsig_keys":     {`"k"`, `"k"`, []string{"-dns-tsig-keys", "k"}, func(c *Config) { c.Outward.Keys = "k" }},
+	"dns_dnssec_key":    {`["k"]`, `["k"]`, []string{"-dns-dnssec-key", "k"}, func(c *Config) { c.DNS.SigningKeys = []string{"k"} }},
 	"dns_transfer":      {`["key=a"]`, `["key=a"]`, []string{"-dns-transfer", "key=a"}, func(c *Config) { c.Outward.Transfer = []string{"key=a"} }},
 	"dns_notify":        {`["a"]`, `["a"]`, []string{"-dns-notify", "a"}, func(c *Config) { c.Outward.Notify = []string{"a"} }},
 	"dns_update_server": {`"a"`, `"a"`, []string{"-dns-update-server", "a"}, func(c *Config) { c.Outward.UpdateServer = "a" }},

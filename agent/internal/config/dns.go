@@ -29,6 +29,9 @@ type DNS struct {
 	// NSID and Version are what the server says of itself: "" for nothing, Tell for the node's name and the program's
 	// version, or any other text.
 	NSID, Version string
+	// SigningKeys are files of keys that sign the zone (DNSSEC), each with or without .key or .private at its end; none
+	// means that it is not signed.
+	SigningKeys []string
 }
 
 // Tell is the value of NSID and Version that stands for the true one.

@@ -109,6 +109,8 @@ var settings = []setting{
 		help: "what DNS calls this server when asked (NSID, hostname.bind); on: the node's name (default nothing)"},
 	{key: "dns_version", flag: "dns-version", arg: "TEXT", kind: text, field: func(c *Config) any { return &c.DNS.Version },
 		help: "answer for version.bind; on: the true one (default none)"},
+	{key: "dns_dnssec_key", flag: "dns-dnssec-key", arg: "FILE", kind: list, field: func(c *Config) any { return &c.DNS.SigningKeys },
+		help: "sign the zone with this key of 'gossip dns keygen' (DNSSEC); may be repeated"},
 	{key: "dns_serial", flag: "dns-serial", arg: "count|clock", kind: text, field: func(c *Config) any { return &c.Outward.Serial },
 		help: "how the zone's serial grows: by one, or to the time if that is more (default count)"},
 	{key: "dns_tsig_keys", flag: "dns-tsig-keys", arg: "FILE", kind: text, field: func(c *Config) any { return &c.Outward.Keys },

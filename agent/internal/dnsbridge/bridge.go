@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent/internal/view"
 	"github.com/seed-645ce708/gossip/dnsserver"
+	"github.com/seed-645ce708/gossip/dnsserver/dnssec"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -33,9 +34,11 @@ type Config struct {
 	// not at all.
 	StaleLimit time.Duration
 	// Server is how the server talks. What it needs of the other fields here is filled in.
-	Server  dnsserver.Config
-	Outward Outward
-	Log     hclog.Logger // nil: none
+	Server dnsserver.Config
+	// SigningKeys are files of keys that sign the zone; none means that it is not signed.
+	SigningKeys []string
+	Outward     Outward
+	Log         hclog.Logger // nil: none
 }
 
 // Bridge serves a view as a zone. Its methods are safe for concurrent use.
@@ -44,6 +47,7 @@ type Bridge struct {
 	log    hclog.Logger
 	store  *view.Store
 	server *dnsserver.Server
+	signer *dnssec.Signer // nil: nothing is signed
 	zone   atomic.Pointer[zone.Zone]
 	out    *outward
 
@@ -86,6 +90,10 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	server := cfg.Server
+	if b.signer, err = newSigner(cfg.SigningKeys, empty); err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	server.Signer = b.signer
 	server.Addr, server.Source, server.Keys, server.Transfers = cfg.Addr, b.source, b.out.keys, b.out.transfers
 	server.Report = func(err error) { b.log.Error("DNS goes on with what it had", "error", err) }
 	if b.server, err = dnsserver.New(server); err != nil {

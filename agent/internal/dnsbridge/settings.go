@@ -35,6 +35,7 @@ func Settings(c config.Config, version string) (Config, error) {
 			NSID:            tell(c.DNS.NSID, c.NodeName),
 			Version:         tell(c.DNS.Version, "gossip "+version),
 		},
+		SigningKeys: c.DNS.SigningKeys,
 		Outward: Outward{
 			Keys:        c.Outward.Keys,
 			Transfer:    c.Outward.Transfer,

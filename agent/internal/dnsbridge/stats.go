@@ -56,6 +56,9 @@ func (b *Bridge) Stats() map[string]string {
 		stats["latency_p50"], stats["latency_p99"] = "under "+s.Latency.Quantile(0.5).String(), "under "+p99.String()
 		stats["latency"] = latencyText(&s.Latency)
 	}
+	if len(b.cfg.SigningKeys) > 0 {
+		stats["signed"] = strings.Join(b.signer.Zones(), " ")
+	}
 	if tls := b.TLSAddr(); tls != "" {
 		stats["tls_addr"] = tls
 	}

@@ -78,7 +78,6 @@ func parse(text []byte) ([]api.Member, error) {
 			Damped: m.Damped, Note: m.Note,
 		})
 	}
-	sortMembers(list)
 	return list, nil
 }
 
@@ -117,7 +116,8 @@ func (f *File) changed() bool {
 	return f.read.Sub(info.ModTime()) < fresh
 }
 
-func (f *File) load() ([]api.Member, error) {
+// Read reads the file. The error of one that cannot be used says why.
+func (f *File) Read() ([]api.Member, error) {
 	in, err := os.Open(f.path)
 	if err != nil {
 		f.info = nil
@@ -144,16 +144,21 @@ func (f *File) load() ([]api.Member, error) {
 
 // Load shows the members of a file. After an error what was shown before stays.
 func (m *Mirror) Load(f *File) error {
-	list, err := f.load()
+	list, err := f.Read()
 	if err != nil {
 		return err
 	}
+	m.Show(list) // who wrote it down trusted it, and time does not change it
+	return nil
+}
+
+// Show shows a list, in any order, that is trusted. The list is the mirror's from then on.
+func (m *Mirror) Show(list []api.Member) {
+	sortMembers(list)
 	m.now = time.Now()
-	// Who wrote it down trusted it, and time does not change it.
 	m.source = client.View{Members: list, Connected: true, Confidence: &api.Confidence{Synced: true, VisibleShare: 1}}
 	m.publish(convert(list, m.store.Load().Members))
 	m.ready.Store(true)
-	return nil
 }
 
 // FollowFile shows the members of a file, again whenever it changes, until ctx ends. Of content that is broken it says so

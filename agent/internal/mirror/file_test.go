@@ -20,6 +20,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sortMembers(list)
 	if len(list) != 2 || list[0].Name != "a" || list[1].Addr.String() != "fd00::1" || list[1].Port != 7946 || list[1].Status != "failed" {
 		t.Errorf("got %+v", list)
 	}
@@ -54,6 +55,7 @@ func FuzzParse(f *testing.F) {
 		if len(list) == 0 {
 			t.Error("an empty list passed")
 		}
+		sortMembers(list)
 		if members := convert(list, nil); len(members) != len(list) {
 			t.Errorf("%d members of %d", len(members), len(list))
 		}
