@@ -63,7 +63,7 @@ func member(name, addr, status string) api.Member {
 
 // startLoop runs a loop for the configuration, whose text may use the folder of the balancer, and ends it with
 // the test.
-func startLoop(t *testing.T, src reconcile.Source, dir, text string) *config.Config {
+func startLoop(t testing.TB, src reconcile.Source, dir, text string) *config.Config {
 	t.Helper()
 	path := lbtest.Write(t, dir, "lbsync.hcl", text)
 	cfg, err := config.Load(path)
