@@ -83,12 +83,20 @@ func (s *Staged) Path() string { return s.temp }
 // Commit puts the staged content in place and makes that durable. On error the old file is still there,
 // unless only the last step, making the rename durable, failed.
 func (s *Staged) Commit() error {
+	if err := s.Rename(); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(s.dest))
+}
+
+// Rename puts the staged content in place. If the machine crashes soon after, the old content may be back.
+func (s *Staged) Rename() error {
 	if err := os.Rename(s.temp, s.dest); err != nil {
 		s.Discard()
 		return err
 	}
 	s.done = true
-	return syncDir(filepath.Dir(s.dest))
+	return nil
 }
 
 // Discard removes the staged content unless it was committed. It may be called at any time.

@@ -186,8 +186,8 @@ func (l *Loop) step(view client.View, told *teller) time.Time {
 		if !st.Known {
 			continue
 		}
-		again = sooner(again, l.keep(st, now))
 		l.board.put(st.Service.Name, edition{set: st.Service, gen: st.Gen, caused: st.Caused})
+		again = sooner(again, l.keep(st, now)) // after the targets set out: they need not wait for the disk
 		if st.AckSpent {
 			l.setOverrides(l.overrides.Spent(st.Service.Name))
 		}

@@ -89,13 +89,19 @@ func (p *pass) install(ctx context.Context) error {
 		return p.undo(t.fail(StageCheck, err))
 	}
 	p.rec.Written, p.rec.Structure, p.rec.WroteAt = []string{p.res.Hash}, p.structure(), t.now()
+	if t.adapter.Traits().Runtime {
+		p.unsaved = true // the end of the pass will: what is on record is enough to go on from, and servers wait
+		return nil
+	}
 	return p.save()
 }
 
 // beforeRename records what is about to happen, so that if this process dies in between the next one knows either content as
 // ours, trusts no process of the balancer to have loaded the new one, and has what to fall back on.
 func (p *pass) beforeRename() error {
-	if !p.rec.Fallback && p.t.adapter.Traits().Reloads {
+	traits := p.t.adapter.Traits()
+	servers := traits.Runtime && p.loaded.structure == p.structure() // no reload is needed, and going back would change nothing else
+	if !p.rec.Fallback && traits.Reloads && !servers {
 		if err := p.t.store.SaveFallback(p.t.ID(), p.old); err != nil {
 			return p.t.fail(StageState, err)
 		}

@@ -185,6 +185,7 @@ type pass struct {
 	actual   adapter.Actual
 	readErr  error
 	loaded   loaded
+	unsaved  bool // the record has news that are not on disk
 	res      Result
 }
 
@@ -267,6 +268,9 @@ func (t *Target) Apply(ctx context.Context, pools adapter.Pools, leave Leave) (R
 		return Result{}, err
 	}
 	err = p.run(ctx, leave)
+	if p.unsaved {
+		err = errors.Join(err, p.save())
+	}
 	p.res.Took = t.now().Sub(start)
 	return p.res, err
 }
@@ -441,6 +445,7 @@ func (p *pass) verified() error {
 }
 
 func (p *pass) save() error {
+	p.unsaved = false
 	if err := p.t.store.SaveTarget(p.t.ID(), p.rec); err != nil {
 		return p.t.fail(StageState, err)
 	}
