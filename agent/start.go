@@ -225,6 +225,10 @@ func (a *Agent) startDNS() error {
 		return err
 	}
 	cfg.Addr, cfg.Server.TLSAddr, cfg.Ready, cfg.Log = a.addrs.DNS, a.addrs.DNSTLS, a.synced.Load, log
+	cfg.Confidence = a.judge.confidence
+	if a.coordinates != nil {
+		cfg.RTT = a.coordinates.Distances
+	}
 	bridge, err := dnsbridge.New(cfg, a.view)
 	if err != nil {
 		return err

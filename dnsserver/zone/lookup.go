@@ -14,7 +14,7 @@ const (
 	NoData                  // the name exists and has none
 	NXDomain                // the name does not exist
 	Refused                 // the name is not in this zone, or is not a name
-	Unsure                  // the name is not known here, but the zone is in doubt and so it may exist
+	Unsure                  // the zone is in doubt, and has nobody at the name, if that; there may be somebody all the same
 	Unready                 // nothing is known yet
 	Dynamic                 // the server knows what is there
 )
@@ -81,6 +81,9 @@ func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool
 	case ok:
 		if set := n.Set(t); set != nil {
 			return Result{Success, in, set}, true
+		}
+		if z.trust == Doubtful && n.vacant() {
+			return Result{Unsure, in, nil}, true
 		}
 		return Result{NoData, in, nil}, true
 	}
@@ -160,8 +163,12 @@ func (z *Zone) filtered(base, rest []byte, t Type) (Outcome, *RRset) {
 	}
 	g := &group{policy: policy}
 	g.parts, _ = g.parts.with(parts)
-	if set := (Name{shapeService, g}).Set(t); set != nil {
+	n := Name{shapeService, g}
+	switch set := n.Set(t); {
+	case set != nil:
 		return Success, set
+	case z.trust == Doubtful && n.vacant():
+		return Unsure, nil
 	}
 	return NoData, nil
 }

@@ -70,6 +70,20 @@ func (n Name) Exists() bool { return n.shape != 0 }
 // Dynamic reports whether it is for the server to say what the name holds.
 func (n Name) Dynamic() bool { return n.shape == shapeDynamic }
 
+// vacant reports whether the name is one of members, of whom nobody is there.
+func (n Name) vacant() bool {
+	switch from := n.from.(type) {
+	case *node:
+		return from.down
+	case *group:
+		for range from.serving() {
+			return false
+		}
+		return true
+	}
+	return false
+}
+
 // set of the node holds what is at NODE.node.
 func (n *node) set(t Type) *RRset {
 	if t == TypeTXT {

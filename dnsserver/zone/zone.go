@@ -101,7 +101,7 @@ const (
 func (z *Zone) Trust() Trust { return z.trust }
 
 // WithTrust returns the same generation, trusted as far as that. While it is doubtful, Lookup says Unsure where it would
-// say NXDomain; while it is not ready, Lookup says Unready of all but names that are dynamic.
+// say NXDomain, or NoData since nobody is there; while it is not ready, Lookup says Unready of all but names that are dynamic.
 func (z *Zone) WithTrust(t Trust) *Zone {
 	if z.trust == t {
 		return z

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -211,19 +210,7 @@ func (c *Config) validateNumbers() error {
 	if c.DNSStaleLimit < 0 {
 		return fmt.Errorf("dns_stale_limit is %v, but must not be negative (0 drops failed members at once)", c.DNSStaleLimit)
 	}
-	for _, d := range []struct {
-		key   string
-		value time.Duration
-	}{
-		{"dns_node_ttl", c.DNSNodeTTL},
-		{"dns_service_ttl", c.DNSServiceTTL},
-		{"dns_negative_ttl", c.DNSNegativeTTL},
-	} {
-		if d.value < 0 || d.value > math.MaxInt32*time.Second || d.value%time.Second != 0 {
-			return fmt.Errorf("%s is %v, but must be whole seconds from 0s to %ds (RFC 2181 section 8)", d.key, d.value, math.MaxInt32)
-		}
-	}
-	return nil
+	return c.validateZone()
 }
 
 // CheckNodeName applies the rule of Serf reference 2.13: letters, digits, dashes and dots, 1 to 128 of them.

@@ -207,6 +207,16 @@ type Config struct {
 	DNSNodeTTL     time.Duration
 	DNSServiceTTL  time.Duration
 	DNSNegativeTTL time.Duration
+	// DNSOrder is how the records of an answer are ordered, one of DNSOrders; DNSAnswers how many of them an answer
+	// about a service or tag has, 0 for all. DNSNearestBand is by how much the round-trip times to two members may differ
+	// for them to count as equally near.
+	DNSOrder       string
+	DNSAnswers     int
+	DNSNearestBand time.Duration
+	// DNSServices has what is different for some services, by name, as DNSServicePolicies reads it.
+	DNSServices map[string]string
+	// DNSReverse lists the networks, as ADDRESS/BITS, whose addresses have PTR records.
+	DNSReverse []string
 	// DNSStaleLimit is how long DNS goes on showing members that failed while the agent looks cut off; 0 drops them
 	// at once.
 	DNSStaleLimit time.Duration
@@ -252,6 +262,9 @@ func Default() Config {
 		DNSNodeTTL:             5 * time.Second,
 		DNSServiceTTL:          0,
 		DNSNegativeTTL:         2 * time.Second,
+		DNSOrder:               OrderRandom,
+		DNSNearestBand:         2 * time.Millisecond,
+		DNSServices:            map[string]string{},
 		DNSStaleLimit:          5 * time.Minute,
 		DNS:                    defaultDNS(),
 		Outward:                Outward{Serial: SerialCount, UpdateOwner: "gossip"},

@@ -101,6 +101,19 @@ func (c *Cache) Get(node string) (Coordinate, bool) {
 	return coord, ok
 }
 
+// Distances estimates the round-trip times from this node to all of whom the coordinate is known, by name, itself included.
+func (c *Cache) Distances() map[string]time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	self := c.client.Coordinate()
+	out := make(map[string]time.Duration, len(c.peers)+1)
+	for name, coord := range c.peers {
+		out[name] = self.DistanceTo(coord)
+	}
+	out[c.self] = 0
+	return out
+}
+
 // PingComplete takes in that node answered a probe after rtt with payload. An empty payload, from a node
 // without coordinates, is ignored. The errors are those of Decode and Client.Update.
 func (c *Cache) PingComplete(node string, rtt time.Duration, payload []byte) error {

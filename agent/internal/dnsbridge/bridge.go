@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,12 +28,24 @@ type Config struct {
 	// TTLs of names that stand for one member, of names that stand for a set, and of negative answers. Whole
 	// seconds; 0 means not to be cached.
 	NodeTTL, ServiceTTL, NegativeTTL time.Duration
+	// Order, Answers, Services and Reverse are those of zone.Config.
+	Order    zone.Order
+	Answers  int
+	Services map[string]zone.Policy
+	Reverse  []netip.Prefix
+	// RTT returns estimates of the round-trip times to members, by name, and Band is by how much two may differ to count
+	// as the same. They are for sets ordered by distance. Nil means that none is known.
+	RTT  func() map[string]time.Duration
+	Band time.Duration
 	// Ready reports whether the view may be trusted yet. Until then clients get SERVFAIL, never "no such name".
 	// It is called for each query. Nil means always.
 	Ready func() bool
 	// StaleLimit is how long members that failed are shown, marked as stale, while the agent looks cut off; 0 means
 	// not at all.
 	StaleLimit time.Duration
+	// Confidence returns how far the view is to be trusted right now, for the status. Nil means as it was when the view
+	// changed last.
+	Confidence func() view.Confidence
 	// Server is how the server talks. What it needs of the other fields here is filled in.
 	Server dnsserver.Config
 	// SigningKeys are files of keys that sign the zone; none means that it is not signed.
@@ -50,6 +63,9 @@ type Bridge struct {
 	signer *dnssec.Signer // nil: nothing is signed
 	zone   atomic.Pointer[zone.Zone]
 	out    *outward
+	empty  *zone.Zone // to answer from before there is a view
+
+	distances atomic.Pointer[zone.Distances]
 
 	follower follower
 	stale    atomic.Int64 // members shown as stale
@@ -71,6 +87,10 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		NodeTTL:     cfg.NodeTTL,
 		ServiceTTL:  cfg.ServiceTTL,
 		NegativeTTL: cfg.NegativeTTL,
+		Order:       cfg.Order,
+		Answers:     cfg.Answers,
+		Services:    cfg.Services,
+		Reverse:     cfg.Reverse,
 		// The clock carries the serial over a restart: it is ahead of where an earlier run stopped, unless
 		// that changed more than once a second for its whole life.
 		Serial: clock(),
@@ -83,6 +103,8 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	b.zone.Store(empty)
+	b.empty = empty.WithTrust(zone.NotReady)
+	b.distances.Store(&zone.Distances{Band: cfg.Band})
 	b.follower.log = b.log
 	b.follower.doubt.holds.Limit = cfg.StaleLimit
 	b.changed.Store(time.Now().UnixNano())
@@ -94,7 +116,8 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	server.Signer = b.signer
-	server.Addr, server.Source, server.Keys, server.Transfers = cfg.Addr, b.source, b.out.keys, b.out.transfers
+	server.Addr, server.Source, server.Status, server.Distances = cfg.Addr, b.source, b.status, b.distances.Load
+	server.Keys, server.Transfers = b.out.keys, b.out.transfers
 	server.Report = func(err error) { b.log.Error("DNS goes on with what it had", "error", err) }
 	if b.server, err = dnsserver.New(server); err != nil {
 		return nil, err
@@ -103,13 +126,24 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 	return b, nil
 }
 
-// source is the zone that queries are answered from.
+// source is the zone that queries are answered from. It says itself what it is worth.
 func (b *Bridge) source() *zone.Zone {
-	if b.cfg.Ready != nil && !b.cfg.Ready() {
+	if !b.ready() {
+		return b.empty
+	}
+	return b.zone.Load()
+}
+
+// settled is the zone for others to keep, or nil before there is one worth it.
+func (b *Bridge) settled() *zone.Zone {
+	if !b.ready() {
 		return nil
 	}
 	return b.zone.Load()
 }
+
+// ready reports whether there is a view to answer from.
+func (b *Bridge) ready() bool { return b.cfg.Ready == nil || b.cfg.Ready() }
 
 // Start makes the first zone, and serves it from then on. If the address is taken, errors.Is finds
 // syscall.EADDRINUSE in the error. After an error nothing is left running. It must be called once at most.
@@ -129,6 +163,10 @@ func (b *Bridge) Start() error {
 	b.out.start(b.Addr())
 	b.wg.Go(func() { b.follow(newer, again) })
 	b.wg.Go(b.measure)
+	if b.byDistance() {
+		b.distances.Store(&zone.Distances{RTT: b.cfg.RTT(), Band: b.cfg.Band})
+		b.wg.Go(b.keepDistances)
+	}
 	b.log.Info("serving DNS", "addr", b.Addr(), "zone", b.zone.Load().Origin())
 	if tls := b.server.TLSAddr(); tls != "" {
 		b.log.Info("serving DNS over TLS", "addr", tls)
@@ -199,12 +237,19 @@ func (b *Bridge) sleep(d time.Duration) bool {
 func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 	changes, again := b.follower.changes(time.Now(), snap)
 	b.stale.Store(int64(len(b.follower.doubt.held)))
+	trust := zone.Trusted
+	if snap.Confidence.Isolated || snap.Confidence.Stale {
+		trust = zone.Doubtful
+	}
 	old := b.zone.Load()
-	next := old.Update(changes)
+	next := old.Update(changes).WithTrust(trust)
 	if next == old {
 		return again
 	}
 	b.zone.Store(next)
+	if next.Serial() == old.Serial() {
+		return again
+	}
 	b.changed.Store(time.Now().UnixNano())
 	b.out.changed()
 	b.follower.report(next.Problems())

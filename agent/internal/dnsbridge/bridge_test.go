@@ -97,7 +97,7 @@ func TestConversion(t *testing.T) {
 		{"b.node.gossip", zone.TypeAAAA, "nodata"},
 		{"c.node.gossip", zone.TypeA, "10.0.0.3"},
 		{"d.node.gossip", zone.TypeA, "10.0.0.4"},
-		{"e.node.gossip", zone.TypeA, "nxdomain"},
+		{"e.node.gossip", zone.TypeA, "nodata"},
 		{"f.node.gossip", zone.TypeA, "nxdomain"},
 		{"g.node.gossip", zone.TypeA, "nodata"},
 		{"h.node.gossip", zone.TypeAAAA, "fd00::1"},
@@ -106,7 +106,7 @@ func TestConversion(t *testing.T) {
 		{"web.service.gossip", zone.TypeAAAA, "fd00::1"},
 		{"web.service.gossip", zone.TypeSRV, "0 25600 8080 a.node.gossip.,1 12800 8081 b.node.gossip."},
 		{"last.service.gossip", zone.TypeSRV, "nodata"},
-		{"lost.service.gossip", zone.TypeSRV, "nxdomain"},
+		{"lost.service.gossip", zone.TypeSRV, "nodata"},
 		{"web.role.tag.gossip", zone.TypeA, "10.0.0.1,10.0.0.2"},
 		{"ns-a.gossip", zone.TypeA, "10.0.0.1"},
 		{"ns-e.gossip", zone.TypeA, "nxdomain"},
@@ -116,8 +116,8 @@ func TestConversion(t *testing.T) {
 			t.Errorf("%s type %d: got %s, want %s", tt.name, tt.qtype, got, tt.want)
 		}
 	}
-	if got := b.zone.Load().Members(); got != 6 {
-		t.Errorf("%d members in the zone, want 6", got)
+	if got := b.zone.Load().Members(); got != 7 {
+		t.Errorf("%d members in the zone, want 7", got)
 	}
 }
 
@@ -174,14 +174,14 @@ func TestSerial(t *testing.T) {
 		if got := b.zone.Load().Serial(); got != base+1 {
 			t.Errorf("first: %d, want %d", got, base+1)
 		}
-		// What DNS does not show makes no new serial: a protocol version, a member that fails without having been seen.
+		// What DNS does not show makes no new serial: a protocol version, a member that left without having been seen.
 		same := *a
 		same.ProtocolCur = 5
-		b.apply(store.Publish([]*view.Member{&same, member("b", "10.0.0.2", view.StatusFailed)}))
+		b.apply(store.Publish([]*view.Member{&same, member("b", "10.0.0.2", view.StatusLeft)}))
 		if got := b.zone.Load().Serial(); got != base+1 {
 			t.Errorf("nothing changed: %d, want %d", got, base+1)
 		}
-		b.apply(store.Publish([]*view.Member{member("a", "10.0.0.1", view.StatusLeft), member("b", "10.0.0.2", view.StatusFailed)}))
+		b.apply(store.Publish([]*view.Member{member("a", "10.0.0.1", view.StatusLeft), member("b", "10.0.0.2", view.StatusLeft)}))
 		if got := b.zone.Load().Serial(); got != base+2 {
 			t.Errorf("changed: %d, want %d", got, base+2)
 		}

@@ -28,7 +28,7 @@ func (b *Bridge) Check(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case a.Rcode == "SERVFAIL" && b.source() == nil:
+	case a.Rcode == "SERVFAIL" && !b.ready():
 		return ErrNotReady
 	case a.Rcode != "NOERROR" || len(a.Records) == 0:
 		return fmt.Errorf("the answer about the zone itself was %s", a.Rcode)

@@ -67,8 +67,8 @@ func (w *world) suppress(names string) {
 	w.apply()
 }
 
-// check compares who is in the answers about web and solo, and which of the nodes' names exist. Stale answers have a
-// question mark.
+// check compares who is in the answers about web and solo, and what those about each of the nodes' names are: the node, a
+// dash for nothing, an exclamation mark for no answer, an x for no such name. Stale answers have a question mark.
 func (w *world) check(what, web, solo, nodes string) {
 	w.t.Helper()
 	ask := func(name string) string {
@@ -91,9 +91,11 @@ func (w *world) check(what, web, solo, nodes string) {
 	}
 	var there string
 	for _, n := range []string{"a", "b", "c", "d", "e"} {
-		if got := ask(n + ".node.gossip"); got != "nxdomain" {
-			there += got
+		got := ask(n + ".node.gossip")
+		if sign, ok := map[string]string{"nodata": "-", "unsure": "!", "nxdomain": "x"}[got]; ok {
+			got = sign
 		}
+		there += got
 	}
 	if g1, g2 := ask("web.service.gossip"), ask("solo.service.gossip"); g1 != web || g2 != solo || there != nodes {
 		w.t.Errorf("%s: got web %s, solo %s, nodes %s; want %s, %s, %s", what, g1, g2, there, web, solo, nodes)
@@ -105,27 +107,27 @@ func TestStaleAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.set("e", view.StatusFailed)
-		w.check("a failure shows at once", "abcd", "nxdomain", "abcd")
+		w.check("a failure shows at once", "abcd", "nodata", "abcd-")
 		time.Sleep(2 * time.Minute)
 		w.set("d", view.StatusFailed)
 		time.Sleep(30 * time.Second)
 		w.isolated(true)
-		w.check("who vanished just before is shown again, who was gone long before is not", "abcd?", "nxdomain", "abcd?")
+		w.check("who vanished just before is shown again, who was gone long before is not", "abcd?", "unsure", "abcd?!")
 		w.set("b", view.StatusFailed)
 		w.set("c", view.StatusLeft)
-		w.check("failures are held, leaves are not", "abd?", "nxdomain", "ab?d?")
+		w.check("failures are held, leaves are not", "abd?", "unsure", "ab?!d?!")
 		time.Sleep(time.Until(w.again) - 1)
 		w.apply()
-		w.check("until the limit", "abd?", "nxdomain", "ab?d?")
+		w.check("until the limit", "abd?", "unsure", "ab?!d?!")
 		time.Sleep(time.Nanosecond)
 		w.apply()
 		if !w.again.IsZero() {
 			t.Errorf("nobody is left to be held, but again in %v", time.Until(w.again))
 		}
-		w.check("and no longer", "a", "nxdomain", "a")
+		w.check("and no longer", "a", "unsure", "a!!!!")
 		time.Sleep(time.Hour)
 		w.apply()
-		w.check("ever", "a", "nxdomain", "a")
+		w.check("ever", "a", "unsure", "a!!!!")
 		w.set("bcde", view.StatusAlive)
 		w.check("they are back", "abcde", "e", "abcde")
 	})
@@ -141,7 +143,7 @@ func TestStaleAnswersEndWithTheDoubt(t *testing.T) {
 		w.set("bc", view.StatusAlive)
 		w.check("two are back", "abcde?", "e?", "abcd?e?")
 		w.isolated(false)
-		w.check("no doubt any more", "abc", "nxdomain", "abc")
+		w.check("no doubt any more", "abc", "nodata", "abc--")
 		if w.bridge.Stats()["stale"] != "0" {
 			t.Errorf("stats: %v", w.bridge.Stats())
 		}
@@ -155,7 +157,7 @@ func TestNoStaleAnswersWithoutALimit(t *testing.T) {
 		w.bridge.follower.doubt.holds.Limit = 0
 		w.isolated(true)
 		w.set("bcde", view.StatusFailed)
-		w.check("cut off", "a", "nxdomain", "a")
+		w.check("cut off", "a", "unsure", "a!!!!")
 	})
 }
 
@@ -166,13 +168,13 @@ func TestSuppressedMembers(t *testing.T) {
 		w.suppress("be")
 		w.check("out of the answers, but not as the last", "acd", "e", "abcde")
 		w.set("acd", view.StatusFailed)
-		w.check("nobody else is left", "be", "e", "be")
+		w.check("nobody else is left", "be", "e", "-b--e")
 		w.set("a", view.StatusAlive)
-		w.check("somebody else is", "a", "e", "abe")
+		w.check("somebody else is", "a", "e", "ab--e")
 		w.suppress("b")
-		w.check("one is back", "ae", "e", "abe")
+		w.check("one is back", "ae", "e", "ab--e")
 		w.suppress("")
-		w.check("so is the other", "abe", "e", "abe")
+		w.check("so is the other", "abe", "e", "ab--e")
 		if f := &w.bridge.follower; len(f.offers) != 3 || f.steady["web"] != 3 || f.steady["solo"] != 1 {
 			t.Errorf("the count is wrong: %v, %v", f.offers, f.steady)
 		}

@@ -21,9 +21,10 @@ const nameserverTag = "dns"
 //
 //	alive          its own name, and the services and tags that it publishes
 //	leaving        its own name alone: who is connected may still come back to it, new clients are sent elsewhere
-//	left, failed   nothing
+//	failed         nothing, but its names go on to exist: what failed may come back, and "no such name" is for what never was
+//	left           nothing
 func Convert(m *view.Member) (*zone.Member, error) {
-	if m.Status != view.StatusAlive && m.Status != view.StatusLeaving {
+	if m.Status != view.StatusAlive && m.Status != view.StatusLeaving && m.Status != view.StatusFailed {
 		return nil, nil
 	}
 	services, err := service.FromTags(m.Tags)
@@ -32,6 +33,7 @@ func Convert(m *view.Member) (*zone.Member, error) {
 		Tags:       m.Tags,
 		Nameserver: isPort(m.Tags[nameserverTag]),
 		Live:       m.Status == view.StatusAlive,
+		Down:       m.Status == view.StatusFailed,
 	}
 	if m.Addr.IsValid() {
 		out.Addrs = []netip.Addr{m.Addr.Unmap()}

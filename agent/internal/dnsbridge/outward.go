@@ -59,7 +59,7 @@ func newOutward(b *Bridge) (*outward, error) {
 		rules = append(rules, rule)
 	}
 	if len(rules) > 0 {
-		o.transfers = transfer.New(transfer.Config{Source: b.source, Allow: rules, Log: b.log})
+		o.transfers = transfer.New(transfer.Config{Source: b.settled, Allow: rules, Log: b.log})
 	}
 	for _, text := range cfg.Notify {
 		target, err := o.target(text)
@@ -78,7 +78,7 @@ func newOutward(b *Bridge) (*outward, error) {
 
 func (o *outward) newUpdater(cfg Outward) error {
 	settings := update.Config{
-		Zone: cfg.Zone, Name: cfg.Name, Owner: cfg.Owner, Source: o.bridge.source, Doubt: o.doubt, Log: o.bridge.log,
+		Zone: cfg.Zone, Name: cfg.Name, Owner: cfg.Owner, Source: o.bridge.settled, Doubt: o.doubt, Log: o.bridge.log,
 	}
 	if settings.Name == "" {
 		settings.Name = cfg.Zone
@@ -142,7 +142,7 @@ func hostPort(text string) (string, error) {
 // start begins to notify and to update. addr is where the zone is served.
 func (o *outward) start(addr string) {
 	if len(o.targets) > 0 {
-		cfg := notify.Config{Source: o.bridge.source, Targets: o.targets, Log: o.bridge.log}
+		cfg := notify.Config{Source: o.bridge.settled, Targets: o.targets, Log: o.bridge.log}
 		if served, err := netip.ParseAddrPort(addr); err == nil {
 			cfg.Local = served.Addr()
 		}

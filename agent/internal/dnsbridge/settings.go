@@ -3,6 +3,7 @@ package dnsbridge
 import (
 	"github.com/seed-645ce708/gossip/agent/internal/config"
 	"github.com/seed-645ce708/gossip/dnsserver"
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
 // Settings returns what a bridge takes from an agent's settings, given the program's version. The rest, where to listen,
@@ -12,12 +13,29 @@ func Settings(c config.Config, version string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	reverse, err := c.DNSReverseNetworks()
+	if err != nil {
+		return Config{}, err
+	}
+	policies, err := c.DNSServicePolicies()
+	if err != nil {
+		return Config{}, err
+	}
+	services := make(map[string]zone.Policy, len(policies))
+	for name, p := range policies {
+		services[name] = zone.Policy{TTL: p.TTL, Order: orders[p.Order], Answers: p.Answers}
+	}
 	return Config{
 		Addr:        c.DNSAddr,
 		Zone:        c.DNSZone,
 		NodeTTL:     c.DNSNodeTTL,
 		ServiceTTL:  c.DNSServiceTTL,
 		NegativeTTL: c.DNSNegativeTTL,
+		Order:       orders[c.DNSOrder],
+		Answers:     c.DNSAnswers,
+		Services:    services,
+		Reverse:     reverse,
+		Band:        c.DNSNearestBand,
 		StaleLimit:  c.DNSStaleLimit,
 		Server: dnsserver.Config{
 			TLSAddr:         c.DNS.TLSAddr,
@@ -48,6 +66,12 @@ func Settings(c config.Config, version string) (Config, error) {
 			Owner:       c.Outward.UpdateOwner,
 		},
 	}, nil
+}
+
+var orders = map[string]zone.Order{
+	config.OrderRandom:  zone.OrderRandom,
+	config.OrderStable:  zone.OrderStable,
+	config.OrderNearest: zone.OrderNearest,
 }
 
 // tell returns the text, or the truth if that is what it asks for.

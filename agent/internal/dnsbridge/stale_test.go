@@ -16,5 +16,5 @@ func TestStaleView(t *testing.T) {
 	w.check("stale", "abcde?", "e?", "a?b?c?d?e?")
 	w.verdict.Confidence = view.Confidence{}
 	w.set("b", view.StatusLeft)
-	w.check("fresh again", "acde", "e", "acde")
+	w.check("fresh again", "acde", "e", "axcde")
 }

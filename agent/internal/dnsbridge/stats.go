@@ -49,7 +49,7 @@ func (b *Bridge) Stats() map[string]string {
 		"members":     strconv.Itoa(z.Members()),
 		"stale":       strconv.FormatInt(b.stale.Load(), 10),
 		"problems":    strconv.Itoa(len(z.Problems())),
-		"ready":       strconv.FormatBool(b.source() != nil),
+		"ready":       strconv.FormatBool(b.ready()),
 		"connections": strconv.Itoa(s.Connections),
 	}
 	if p99 := s.Latency.Quantile(0.99); p99 > 0 {
