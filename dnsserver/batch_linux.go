@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,6 +18,14 @@ const (
 	inSize = 2048
 	// outSize is the longest reply that is sent together with others.
 	outSize = 2048
+	// lineSize keeps the beginnings of packets, which are all that most have, out of one corner of the processor's cache.
+	lineSize = 64
+	// holdGap is how seldom packets may come for the thread to wait for them with its processor in hand, holdTime how long
+	// it does. The kernel counts that in ticks.
+	holdGap  = time.Millisecond
+	holdTime = 2 * time.Millisecond
+	// slice is how long others wait at most for a thread that has work without end.
+	slice = time.Millisecond
 	// controlSize holds one control message of either version of IP.
 	controlSize = 64
 )
@@ -33,16 +42,20 @@ type batch struct {
 	outVec   [batchSize]unix.Iovec
 	from     [batchSize]unix.RawSockaddrInet6 // or RawSockaddrInet4, which is shorter
 	controls [batchSize][controlSize]byte
-	queries  [batchSize][inSize]byte
-	replies  [batchSize][outSize]byte
+	queries  [batchSize][inSize + lineSize]byte
+	replies  [batchSize][outSize + lineSize]byte
 
-	wildcard bool // the socket is bound to all addresses
-	busy     bool // the last call brought several packets
+	wildcard      bool      // the socket is bound to all addresses
+	mayHold, hold bool      // see receive
+	last          time.Time // when packets came
+	yielded       time.Time // when others were let run
 }
 
 func newBatch(s *Server, fd int) *batch {
 	stats := s.tally.counters()
 	b := &batch{server: s, fd: uintptr(fd), stats: stats, responder: s.responder(stats), wildcard: tellDestination(fd)}
+	hold := unix.NsecToTimeval(holdTime.Nanoseconds())
+	b.mayHold = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &hold) == nil
 	for i := range batchSize {
 		b.inVec[i].Base = &b.queries[i][0]
 		b.inVec[i].SetLen(inSize)
@@ -66,7 +79,7 @@ func (b *batch) serve(closing *atomic.Bool) {
 		switch {
 		case closing.Load():
 			return
-		case errno == unix.EINTR:
+		case errno == unix.EINTR, errno == unix.EAGAIN:
 			continue
 		case errno != 0:
 			b.stats.errors.Add(1)
@@ -77,14 +90,19 @@ func (b *batch) serve(closing *atomic.Bool) {
 		}
 		failures = 0
 		b.send(b.answer(n))
+		if b.last.Sub(b.yielded) > slice {
+			b.yielded = b.last
+			runtime.Gosched()
+		}
 	}
 }
 
 // receive reads what packets there are, and waits for one if there is none.
 //
-// The run-time is told of a system call only if it may wait, so that others can have the processor meanwhile. While
-// packets come in numbers, the next ones are there already; while they come one by one, to look first would double
-// the calls.
+// While packets come more often than every holdGap, Go's run-time is not told that the call may wait: it would give what
+// we run on (its P) to others and search for another one when the packet comes, and that costs more than the answer. It
+// can stop us all the same, since it does so by a signal, which ends the call; and if the signal came a moment too
+// early, the time-out of the socket does. When packets come seldom, we wait as everybody does.
 func (b *batch) receive() (n int, errno syscall.Errno) {
 	for i := range batchSize {
 		h := &b.in[i].Hdr
@@ -93,15 +111,18 @@ func (b *batch) receive() (n int, errno syscall.Errno) {
 			h.SetControllen(controlSize)
 		}
 	}
-	if b.busy {
-		r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, b.fd, uintptr(unsafe.Pointer(&b.in)), batchSize, unix.MSG_DONTWAIT, 0, 0)
+	if b.hold {
+		r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, b.fd, uintptr(unsafe.Pointer(&b.in)), batchSize, unix.MSG_WAITFORONE, 0, 0)
 		if errno != unix.EAGAIN {
-			b.busy = r > 1
 			return int(r), errno
 		}
+		b.hold = false
 	}
-	r, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, b.fd, uintptr(unsafe.Pointer(&b.in)), batchSize, unix.MSG_WAITFORONE, 0, 0)
-	b.busy = r > 1
+	wait := unix.PollFd{Fd: int32(b.fd), Events: unix.POLLIN}
+	if _, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&wait)), 1, 0, 0, 0, 0); errno != 0 {
+		return 0, errno
+	}
+	r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, b.fd, uintptr(unsafe.Pointer(&b.in)), batchSize, unix.MSG_DONTWAIT, 0, 0)
 	return int(r), errno
 }
 
@@ -110,6 +131,8 @@ func (b *batch) answer(n int) (replies int) {
 	b.stats.udp.Add(uint64(n))
 	z := b.server.cfg.Source()
 	now := time.Now()
+	b.hold = b.mayHold && now.Sub(b.last) < holdGap
+	b.last = now
 	quick := 0
 	for i := range n {
 		query := b.queries[i][:b.in[i].Len]
@@ -117,7 +140,7 @@ func (b *batch) answer(n int) (replies int) {
 		if p.client.IsLoopback() {
 			p.udpLimit = maxLoopback
 		}
-		buf := b.replies[replies][:0]
+		buf := b.replies[replies][:0:outSize]
 		reply, ok := b.responder.quick.respond(buf, query, z, p)
 		if ok {
 			quick++

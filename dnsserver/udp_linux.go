@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On Linux each core has a socket of its own at the same address, and a thread of its own that reads packets from it
-// and sends replies many at a time, by plain system calls: to go through the run-time's poller for each packet costs
-// more than all that we do with it. The kernel spreads clients over the sockets (SO_REUSEPORT).
+// On Linux each core has a socket of its own at the same address, and a loop of its own that reads packets from it and
+// sends replies many at a time, by plain system calls: to go through the run-time's poller for each packet costs more
+// than all that we do with it. The kernel spreads clients over the sockets (SO_REUSEPORT).
 
 // maxSockets bounds the sockets and threads of one address.
 const maxSockets = 64
@@ -74,8 +74,6 @@ func (b *batchServer) start(s *Server) {
 	for _, f := range b.sockets {
 		s.wg.Go(func() {
 			defer func() { _ = f.Close() }() // nothing is lost with it
-			// The thread stays with the socket, and ends with the loop.
-			runtime.LockOSThread()
 			newBatch(s, int(f.Fd())).serve(&b.closing)
 		})
 	}

@@ -1,0 +1,154 @@
+package dnsserver
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/seed-645ce708/gossip/dnsserver/zone"
+)
+
+// TestBatchUnderLoad asks from many sockets at once, so that batches are full and loops wait in every way there is, and
+// closes the server meanwhile. Whatever was answered must be the answer to what was asked.
+func TestBatchUnderLoad(t *testing.T) {
+	t.Parallel()
+	z := testZone(t, 100)
+	s := start(t, Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return z }})
+	var wg sync.WaitGroup
+	for client := range 8 {
+		wg.Go(func() {
+			conn, err := net.Dial("udp", s.Addr())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			buf := make([]byte, maxMessage)
+			for round := range 30 {
+				asked := map[uint16]*dns.Msg{}
+				for i := range 20 {
+					q := []string{"web1.node.gossip.", "WEB.service.gossip.", "many.service.gossip.", "nope.node.gossip.", "eu.dc.web.service.gossip."}[i%5]
+					m := new(dns.Msg).SetQuestion(q, dns.TypeA)
+					m.Id = uint16(client<<12 | round<<5 | i)
+					if i%7 == 0 {
+						m.SetEdns0(4096, true) // the answer of many is longer than what is sent together
+					}
+					packet, err := m.Pack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					asked[m.Id] = m
+					if _, err := conn.Write(packet); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				for len(asked) > 0 {
+					if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+						t.Error(err)
+						return
+					}
+					n, err := conn.Read(buf)
+					if err != nil {
+						t.Errorf("%d not answered: %v", len(asked), err)
+						return
+					}
+					reply := new(dns.Msg)
+					if err := reply.Unpack(buf[:n]); err != nil {
+						t.Error(err)
+						return
+					}
+					m := asked[reply.Id]
+					if m == nil || len(reply.Question) != 1 || reply.Question[0] != m.Question[0] {
+						t.Errorf("got %v for %v", reply, m)
+						return
+					}
+					delete(asked, reply.Id)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if stats := s.Stats(); stats.UDP != 8*30*20 || stats.Errors != 0 {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+// TestBatchCloses: loops that wait, in either way, end when the server is closed, which waits for them.
+func TestBatchCloses(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		s := start(t, Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return nil }})
+		conn, err := net.Dial("udp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if _, err := conn.Write(query(t, "web1.node.gossip.", dns.TypeA)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close()
+	}
+}
+
+// TestWildcardRepliesFromThere: a socket bound to all addresses replies from the one that was asked, on both versions of IP.
+func TestWildcardRepliesFromThere(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		listen string
+		ask    []string
+	}{
+		{"0.0.0.0:0", []string{"127.0.0.1", "127.1.2.3", "127.0.0.77"}},
+		{"[::]:0", []string{"127.0.0.1", "127.1.2.3", "::1"}},
+	} {
+		z := testZone(t, 0)
+		s, err := New(Config{Addr: tt.listen, Source: func() *zone.Zone { return z }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(); err != nil {
+			if strings.Contains(tt.listen, "::") {
+				t.Logf("no IPv6 here: %v", err)
+				continue
+			}
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		_, port, err := splitAddr(s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range tt.ask {
+			// A connected socket hears nobody else.
+			conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(host), uint16(port))))
+			if err != nil {
+				t.Logf("cannot ask %s: %v", host, err)
+				continue
+			}
+			if _, err := conn.Write(query(t, "web1.node.gossip.", dns.TypeA)); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Read(make([]byte, 512)); err != nil {
+				t.Errorf("%s asked at %s: %v", tt.listen, host, err)
+			}
+			_ = conn.Close()
+		}
+	}
+}
