@@ -17,7 +17,7 @@ import (
 // closes the server meanwhile. Whatever was answered must be the answer to what was asked.
 func TestBatchUnderLoad(t *testing.T) {
 	t.Parallel()
-	z := testZone(t, 100)
+	z := testZone(t, 100, zone.OrderRandom)
 	s := start(t, Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return z }})
 	var wg sync.WaitGroup
 	for client := range 8 {
@@ -111,7 +111,7 @@ func TestWildcardRepliesFromThere(t *testing.T) {
 		{"0.0.0.0:0", []string{"127.0.0.1", "127.1.2.3", "127.0.0.77"}},
 		{"[::]:0", []string{"127.0.0.1", "127.1.2.3", "::1"}},
 	} {
-		z := testZone(t, 0)
+		z := testZone(t, 0, zone.OrderRandom)
 		s, err := New(Config{Addr: tt.listen, Source: func() *zone.Zone { return z }})
 		if err != nil {
 			t.Fatal(err)
