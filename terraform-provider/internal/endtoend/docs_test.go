@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,4 +105,72 @@ func TestInstallInDocs(t *testing.T) {
 		w.Write(t, "main.tf", source+"data \"gossip_members\" \"all\" {}\n")
 		w.Run(t, "validate")
 	})
+}
+
+// The pages in docs are those that the schemas and examples make.
+func TestDocsAreGenerated(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS("../../examples")); err != nil {
+		t.Fatal(err)
+	}
+	generate := exec.CommandContext(t.Context(), "../../../.ci/tfdocs", dir)
+	if out, err := generate.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	pages := func(root string) map[string]string {
+		found := map[string]string{}
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			found[strings.TrimPrefix(path, root)] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	got, want := pages("../../docs"), pages(filepath.Join(dir, "docs"))
+	for page, text := range want {
+		if got[page] != text {
+			t.Errorf("docs%s is not what the schemas and examples make; run .ci/tfdocs", page)
+		}
+	}
+	for page := range got {
+		if _, ok := want[page]; !ok {
+			t.Errorf("docs%s is of something that is there no more; run .ci/tfdocs", page)
+		}
+	}
+}
+
+// Every example that the pages show is valid, those aside that Terraform 1.14 alone can read.
+func TestProviderExamples(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../examples/*/*/*.tf")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no examples", err)
+	}
+	for _, file := range append(files, "../../examples/provider/provider.tf") {
+		if strings.Contains(file, "/actions/") {
+			continue
+		}
+		t.Run(strings.TrimPrefix(file, "../../examples/"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := tftest.NewWorkspace(t, provider)
+			w.Write(t, "main.tf", string(text))
+			w.Run(t, "fmt", "-check", "-diff")
+			if !strings.Contains(string(text), "required_providers") {
+				w.Write(t, "versions.tf", source)
+			}
+			w.Run(t, "init")
+			w.Run(t, "validate")
+		})
+	}
 }

@@ -1,0 +1,5 @@
+# Waits until the member is alive.
+data "gossip_member" "db" {
+  name = "db-1"
+  wait = {}
+}

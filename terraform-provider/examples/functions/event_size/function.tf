@@ -1,0 +1,3 @@
+output "event_size" {
+  value = provider::gossip::event_size("deploy", "v42")
+}

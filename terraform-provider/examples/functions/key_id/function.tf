@@ -1,0 +1,3 @@
+output "key_id" {
+  value = provider::gossip::key_id("AAECAwQFBgcICQoLDA0ODw==")
+}

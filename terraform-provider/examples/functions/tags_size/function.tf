@@ -1,0 +1,3 @@
+output "tags_size" {
+  value = provider::gossip::tags_size({ role = "web" })
+}

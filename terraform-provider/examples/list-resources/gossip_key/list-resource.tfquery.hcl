@@ -1,0 +1,3 @@
+list "gossip_key" "all" {
+  provider = gossip
+}

@@ -1,0 +1,1 @@
+terraform import gossip_primary_key.this primary
