@@ -85,7 +85,9 @@ type both struct {
 
 func newBoth(z *zone.Zone, order zone.Order) *both {
 	general := newResponder(z)
-	return &both{quick: newQuick(&general.policy, new(counters)), general: general, z: z, buf: make([]byte, 1<<14),
+	quick := newQuick(&general.policy, new(counters))
+	quick.packed.Remember()
+	return &both{quick: quick, general: general, z: z, buf: make([]byte, 1<<14),
 		stable: order == zone.OrderStable}
 }
 

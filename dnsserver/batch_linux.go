@@ -54,6 +54,7 @@ type batch struct {
 func newBatch(s *Server, fd int) *batch {
 	stats := s.tally.counters()
 	b := &batch{server: s, fd: uintptr(fd), stats: stats, responder: s.responder(stats), wildcard: tellDestination(fd)}
+	b.responder.quick.packed.Remember()
 	hold := unix.NsecToTimeval(holdTime.Nanoseconds())
 	b.mayHold = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &hold) == nil
 	for i := range batchSize {

@@ -72,7 +72,7 @@ func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool
 		return Result{Outcome: Refused}, true
 	}
 	rel := k[len(in.origin.key):]
-	n, ok := in.names.get(rel)
+	n, ok, below := in.names.find(rel)
 	switch {
 	case n.Dynamic():
 		return Result{Dynamic, in, nil}, true
@@ -87,7 +87,7 @@ func (z *Zone) lookup(qname []byte, t Type, search bool) (result Result, ok bool
 		}
 		return Result{NoData, in, nil}, true
 	}
-	if in.names.hasPrefix(rel) {
+	if below {
 		return Result{NoData, in, nil}, true // an empty non-terminal
 	}
 	if base, rest := cutService(rel); rest != nil {

@@ -57,30 +57,30 @@ func placeIn[V comparable](leaf []item[V], key []byte) int {
 
 // get allocates nothing.
 func (t tree[V]) get(key []byte) (value V, ok bool) {
-	if len(t.leaves) == 0 {
-		return value, false
-	}
-	leaf := t.leaves[leafOf(t.leaves, key)]
-	if i := placeIn(leaf, key); i < len(leaf) && leaf[i].key == string(key) {
-		return leaf[i].value, true
-	}
-	return value, false
+	value, ok, _ = t.find(key)
+	return value, ok
 }
 
-// hasPrefix reports whether any key starts with the prefix.
-func (t tree[V]) hasPrefix(prefix []byte) bool {
+// find is get for who also wants to know, if the key is not there, whether any key starts with it.
+func (t tree[V]) find(key []byte) (value V, ok, prefix bool) {
 	if len(t.leaves) == 0 {
-		return false
+		return value, false, false
 	}
-	i := leafOf(t.leaves, prefix)
-	at := placeIn(t.leaves[i], prefix)
+	i := leafOf(t.leaves, key)
+	at := placeIn(t.leaves[i], key)
 	if at == len(t.leaves[i]) {
 		if i, at = i+1, 0; i == len(t.leaves) {
-			return false
+			return value, false, false
 		}
 	}
-	key := t.leaves[i][at].key
-	return len(key) >= len(prefix) && key[:len(prefix)] == string(prefix)
+	it := &t.leaves[i][at]
+	if len(it.key) < len(key) || it.key[:len(key)] != string(key) {
+		return value, false, false
+	}
+	if len(it.key) == len(key) {
+		return it.value, true, true
+	}
+	return value, false, true
 }
 
 // all yields the items in order.

@@ -78,7 +78,7 @@ func checkTree(t *testing.T, tr tree[int], want map[string]int) {
 		for k := range want {
 			has = has || len(k) >= len(prefix) && k[:len(prefix)] == prefix
 		}
-		if tr.hasPrefix([]byte(prefix)) != has {
+		if _, _, got := tr.find([]byte(prefix)); got != has {
 			t.Fatalf("prefix %q: got %t", prefix, !has)
 		}
 	}

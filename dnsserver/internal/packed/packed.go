@@ -66,6 +66,7 @@ func (r *Result) Empty(reply []byte) []byte {
 type Responder struct {
 	cfg    Config
 	random rand.PCG
+	memory memory
 	order  [maxRecords]uint16
 }
 
@@ -81,7 +82,7 @@ func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte
 	if !q.parse(packet) || r.cfg.Signed && (q.do || q.secure()) {
 		return nil, Result{}
 	}
-	found, ok := z.Find(packet[headerSize:q.end-questionTail], zone.Type(q.qtype))
+	p, outcome, ok := r.lookup(packet[headerSize:q.end-questionTail], q.qtype, z)
 	if !ok {
 		return nil, Result{}
 	}
@@ -94,27 +95,20 @@ func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte
 	if q.opt {
 		m.room -= optSize
 	}
-	result := Result{Type: q.qtype, Outcome: found.Outcome, end: q.end, opt: q.opt}
-	switch found.Outcome {
-	case zone.Success:
-		p, _ := found.Answer.Packed(pack).(*set)
-		if p == nil || !m.addSet(p) {
+	result := Result{Type: q.qtype, Outcome: outcome, end: q.end, opt: q.opt}
+	if outcome == zone.Success {
+		if !m.addSet(p) {
 			return nil, Result{}
 		}
 		result.Truncated = m.truncated
-	case zone.NoData, zone.NXDomain:
-		if found.Zone != z {
-			return nil, Result{} // of a reverse zone: its SOA record names hosts of another
-		}
-		if found.Outcome == zone.NXDomain {
+	} else {
+		if outcome == zone.NXDomain {
 			result.Rcode = rcodeNXDomain
 		}
 		d, _ := z.SOA().Packed(packSOA).(*denial)
 		if d == nil || !m.addDenial(d) {
 			return nil, Result{}
 		}
-	default:
-		return nil, Result{}
 	}
 	return m.finish(&q, result.Rcode, r.cfg.Size), result
 }
