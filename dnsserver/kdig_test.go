@@ -33,7 +33,7 @@ func TestKdig(t *testing.T) {
 		{args: "web1.node.gossip +cookie", want: []string{`COOKIE: [0-9A-F]{48}\n`, `status: NOERROR`}},
 		{args: "web1.node.gossip +cookie=01020304050607080102030405060708", want: []string{`COOKIE: 010203040506070801000000`, `status: NOERROR`}},
 		{args: "web1.node.gossip +ednsopt=10:0102030405", want: []string{`status: FORMERR`}},
-		{args: "many.service.gossip +bufsize=512 +ignore", want: []string{`Flags: qr aa tc rd; QUERY: 1; ANSWER: 2[0-9]`}},
+		{args: "many.service.gossip +bufsize=512 +ignore", want: []string{`Flags: qr aa tc rd; QUERY: 1; ANSWER: 0`}},
 		{args: "many.service.gossip +bufsize=512", want: []string{`Flags: qr aa rd; QUERY: 1; ANSWER: 100`, `\(TCP\)`}},
 		{args: "web1.node.gossip +ednsopt=5:0102 +ednsopt=65001", want: []string{`status: NOERROR`, `ANSWER: 1`}},
 		{args: "web1.node.gossip +edns=3", want: []string{`(?s)Version: 0.*BADVERS`}},

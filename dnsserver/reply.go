@@ -128,11 +128,24 @@ func (r *responder) addAnswer(rep *reply, set *zone.RRset) {
 		}
 	}
 	if len(rep.answer) < n {
-		// TCP has no bit for it: what fits is a fair sample, since the order was random.
-		rep.truncated = !rep.tcp
+		rep.cut()
 		return
 	}
 	rep.addHosts(hosts)
+}
+
+// cut says that a required record is missing. Over TCP there is no larger transport to point to: what fits is a fair sample
+// if the order is random. Over UDP nobody may take a part for the whole: RFC 2181 section 9 wants it thrown away, and
+// yet HAProxy would serve from it. So who speaks EDNS, and could ask for more, gets no record at all. Who does not may be a
+// stub resolver that has no TCP, for whom some addresses are better than none.
+func (rep *reply) cut() {
+	if rep.tcp {
+		return
+	}
+	rep.truncated = true
+	if rep.req.edns.present {
+		rep.answer = nil
+	}
 }
 
 // minRecord returns the least octets that a record of the type takes.
@@ -217,7 +230,7 @@ func (rep *reply) pack(buf []byte) []byte {
 			rep.additional = rep.additional[:len(rep.additional)/2]
 		case len(rep.answer) > 0:
 			rep.answer = rep.answer[:len(rep.answer)-1]
-			rep.truncated = !rep.tcp
+			rep.cut()
 		case len(rep.authority) > 0:
 			rep.authority = nil
 			rep.truncated = !rep.tcp

@@ -141,11 +141,17 @@ func (r *responder) foreign(req *request, rep *reply) {
 		return
 	}
 	z := r.source()
-	if z != nil && (req.question.Qclass != dns.ClassINET || z.Lookup(req.wireName, zone.TypeSOA).Outcome != zone.Success) {
+	if z != nil && (req.question.Qclass != dns.ClassINET || !isZone(z, req.wireName)) {
 		rep.fail(dns.RcodeNotAuth, dns.ExtendedErrorCodeNotAuthoritative, "")
 		return
 	}
 	rep.fail(dns.RcodeRefused, dns.ExtendedErrorCodeProhibited, "the zone is made from the members of the cluster alone")
+}
+
+// isZone reports whether a name is that of one of our zones.
+func isZone(z *zone.Zone, name []byte) bool {
+	o := z.Lookup(name, zone.TypeSOA).Outcome
+	return o == zone.Success || o == zone.Unready // in which case nobody can tell yet
 }
 
 // query answers a question.
@@ -246,7 +252,7 @@ func (r *responder) addStatus(rep *reply) {
 		line = line[:min(len(line), 255)]
 		size := pointerSize + rrHead + 1 + len(line)
 		if rep.size+size > rep.limit {
-			rep.truncated = !rep.tcp
+			rep.cut()
 			return
 		}
 		rep.size += size

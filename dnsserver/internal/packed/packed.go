@@ -91,7 +91,7 @@ func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte
 	if room < q.end+optSize {
 		return nil, Result{}
 	}
-	m := message{responder: r, out: append(out[:0], packet[:q.end]...), start: q.end, room: room, all: room == limit, tcp: path.TCP}
+	m := message{responder: r, out: append(out[:0], packet[:q.end]...), start: q.end, room: room, all: room == limit, tcp: path.TCP, opt: q.opt}
 	if q.opt {
 		m.room -= optSize
 	}
@@ -132,6 +132,7 @@ type message struct {
 	room      int  // octets for all but the OPT record
 	all       bool // what does not fit into room does not fit into the reply
 	tcp       bool
+	opt       bool // the client speaks EDNS
 
 	answers, authority, additional int
 	truncated                      bool
@@ -177,7 +178,9 @@ func (m *message) addSet(p *set) bool {
 		m.addAny(p, order, shuffle)
 	}
 	if m.answers < p.count {
-		m.truncated = !m.tcp
+		if m.truncated = !m.tcp; m.truncated && m.opt {
+			m.out, m.answers = m.out[:m.start], 0 // who could ask for more gets no part
+		}
 		return m.all
 	}
 	return p.where == nil || m.addHosts(p, order)
