@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"bytes"
 	"net/netip"
 	"runtime"
 	"sync/atomic"
@@ -26,8 +27,12 @@ const (
 	holdTime = 2 * time.Millisecond
 	// slice is how long others wait at most for a thread that has work without end.
 	slice = time.Millisecond
-	// controlSize holds one control message of either version of IP.
-	controlSize = 64
+	// controlSize holds a control message of either version of IP, which come with a query, and room for one behind it
+	// that a reply may need.
+	controlSize = 40
+	segmentRoom = 24
+	// mergeSize is the longest reply that is handed over together with others: it passes all links in one piece.
+	mergeSize = 1232
 )
 
 // batch reads, answers and sends the packets of one socket. All its memory is there from the start.
@@ -41,12 +46,14 @@ type batch struct {
 	inVec    [batchSize]unix.Iovec
 	outVec   [batchSize]unix.Iovec
 	from     [batchSize]unix.RawSockaddrInet6 // or RawSockaddrInet4, which is shorter
-	controls [batchSize][controlSize]byte
+	controls [batchSize][controlSize + segmentRoom]byte
+	to       [batchSize]uint8 // for each reply: the query
 	queries  [batchSize][inSize + lineSize]byte
 	replies  [batchSize][outSize + lineSize]byte
 
 	wildcard      bool      // the socket is bound to all addresses
 	mayHold, hold bool      // see receive
+	mayMerge      bool      // see compose
 	last          time.Time // when packets came
 	yielded       time.Time // when others were let run
 }
@@ -55,17 +62,16 @@ func newBatch(s *Server, fd int) *batch {
 	stats := s.tally.counters()
 	b := &batch{server: s, fd: uintptr(fd), stats: stats, responder: s.responder(stats), wildcard: tellDestination(fd)}
 	b.responder.quick.packed.Remember()
+	b.mayMerge = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 0) == nil
 	hold := unix.NsecToTimeval(holdTime.Nanoseconds())
 	b.mayHold = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &hold) == nil
 	for i := range batchSize {
 		b.inVec[i].Base = &b.queries[i][0]
 		b.inVec[i].SetLen(inSize)
-		in, out := &b.in[i].Hdr, &b.out[i].Hdr
+		in := &b.in[i].Hdr
 		in.Name = (*byte)(unsafe.Pointer(&b.from[i]))
 		in.Iov = &b.inVec[i]
 		in.SetIovlen(1)
-		out.Iov = &b.outVec[i]
-		out.SetIovlen(1)
 		if b.wildcard {
 			in.Control = &b.controls[i][0]
 		}
@@ -153,12 +159,7 @@ func (b *batch) answer(n int) (replies int) {
 		}
 		b.outVec[replies].Base = &reply[0]
 		b.outVec[replies].SetLen(len(reply))
-		in, out := &b.in[i].Hdr, &b.out[replies].Hdr
-		out.Name, out.Namelen = in.Name, in.Namelen
-		if b.wildcard {
-			out.Control, out.Controllen = in.Control, in.Controllen
-			fromThere(b.controls[i][:in.Controllen])
-		}
+		b.to[replies] = uint8(i)
 		replies++
 	}
 	b.stats.latency.observeMany(time.Since(now), uint64(quick))
@@ -177,19 +178,90 @@ func (b *batch) client(i int) netip.Addr {
 // send sends the first n replies.
 func (b *batch) send(n int) {
 	for sent := 0; sent < n; {
-		r, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, b.fd, uintptr(unsafe.Pointer(&b.out[sent])), uintptr(n-sent), unix.MSG_DONTWAIT, 0, 0)
-		if errno == unix.EAGAIN {
-			r, _, errno = unix.Syscall6(unix.SYS_SENDMMSG, b.fd, uintptr(unsafe.Pointer(&b.out[sent])), uintptr(n-sent), 0, 0, 0)
-		}
-		switch errno {
-		case 0:
-			sent += int(r)
-		case unix.EINTR:
-		default:
-			b.stats.errors.Add(1)
-			sent++ // it is the client's to ask again
-		}
+		sent += b.sendFrom(sent, n)
 	}
+}
+
+// sendFrom sends replies from the i-th on, and returns how many are done with.
+func (b *batch) sendFrom(i, n int) (done int) {
+	messages := 0
+	for next := i; next < n; messages++ {
+		run := 1
+		if b.mayMerge {
+			run = b.run(next, n)
+		}
+		b.compose(messages, next, run)
+		next += run
+	}
+	r, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, b.fd, uintptr(unsafe.Pointer(&b.out)), uintptr(messages), unix.MSG_DONTWAIT, 0, 0)
+	if errno == unix.EAGAIN {
+		r, _, errno = unix.Syscall6(unix.SYS_SENDMMSG, b.fd, uintptr(unsafe.Pointer(&b.out)), uintptr(messages), 0, 0, 0)
+	}
+	switch {
+	case errno == unix.EINTR:
+		return 0
+	case errno != 0 && b.out[0].Hdr.Iovlen > 1:
+		b.mayMerge = false // the kernel or a link cannot cut; one by one then
+		return 0
+	case errno != 0:
+		b.stats.errors.Add(1)
+		return 1 // it is the client's to ask again
+	}
+	for _, m := range b.out[:r] {
+		done += int(m.Hdr.Iovlen)
+	}
+	return done
+}
+
+// run returns how many replies from the i-th on go to one client and are of one length.
+func (b *batch) run(i, n int) int {
+	first := b.to[i]
+	size := b.outVec[i].Len
+	if size > mergeSize {
+		return 1
+	}
+	j := i + 1
+	for j < n && b.outVec[j].Len == size && b.from[b.to[j]] == b.from[first] &&
+		(!b.wildcard || bytes.Equal(b.control(b.to[j]), b.control(first))) {
+		j++
+	}
+	return j - i
+}
+
+// control returns the control message that came with a query.
+func (b *batch) control(i uint8) []byte { return b.controls[i][:b.in[i].Hdr.Controllen] }
+
+// compose makes a message of the replies from the i-th on. Several, which go to one client and are of one length, are
+// handed to the kernel as one, to be cut after it has found the way for all of them (UDP_SEGMENT).
+func (b *batch) compose(message, i, replies int) {
+	in, out := &b.in[b.to[i]].Hdr, &b.out[message].Hdr
+	out.Name, out.Namelen = in.Name, in.Namelen
+	out.Iov = &b.outVec[i]
+	out.SetIovlen(replies)
+	control := b.controls[b.to[i]][:0]
+	if b.wildcard {
+		control = b.control(b.to[i])
+		fromThere(control)
+	}
+	if replies > 1 {
+		control = appendSegment(control, uint16(b.outVec[i].Len))
+	}
+	out.Control = nil
+	if len(control) > 0 {
+		out.Control = &control[0]
+	}
+	out.SetControllen(len(control))
+}
+
+// appendSegment appends the control message that has the kernel cut a packet into pieces of so many octets.
+func appendSegment(control []byte, size uint16) []byte {
+	at := len(control)
+	control = control[:at+unix.CmsgSpace(2)]
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&control[at]))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	*(*uint16)(unsafe.Pointer(&control[at+unix.CmsgLen(0)])) = size
+	return control
 }
 
 // tellDestination has the kernel tell where each packet was sent to, if the socket is bound to all addresses: replies
