@@ -38,17 +38,19 @@ func TestUsage(t *testing.T) {
 		{"-h", 0, "Usage: gossip-lbsync COMMAND"},
 		{"run -h", 0, "-log-format"},
 		{"version", 0, "gossip-lbsync v0.0.0-dev"},
-		{"", 1, "no command given; see: gossip-lbsync help"},
-		{"sync", 1, `unknown command "sync"; see: gossip-lbsync help`},
-		{"run", 1, "run needs -config FILE"},
-		{"run -config", 1, "flag needs an argument: -config; see: gossip-lbsync help"},
-		{"run -konfig x", 1, "flag provided but not defined: -konfig; see: gossip-lbsync help"},
-		{"run -config x y", 1, `"y" is one argument too many; see: gossip-lbsync help`},
-		{"run -config x -format json", 1, "-format has no effect on run; see: gossip-lbsync help"},
-		{"-config x -timeout 1s check", 1, "-timeout has no effect on check; see: gossip-lbsync help"},
-		{"diff -config x -format yaml", 1, `-format is "yaml"; want text or json`},
-		{"once -config x -timeout 0s", 1, "-timeout is 0s; want a time above 0"},
-		{"run -config x -log-format xml", 1, `-log-format is "xml"; want text or json`},
+		{"", 64, "no command given; see: gossip-lbsync help"},
+		{"sync", 64, `unknown command "sync"; see: gossip-lbsync help`},
+		{"run", 64, "run needs -config PATH"},
+		{"run -config", 64, "flag needs an argument: -config; see: gossip-lbsync help"},
+		{"run -konfig x", 64, "flag provided but not defined: -konfig; see: gossip-lbsync help"},
+		{"run -config x y", 64, `"y" is one argument too many; see: gossip-lbsync help`},
+		{"run -config x -format json", 64, "-format has no effect on run; see: gossip-lbsync help"},
+		{"-config x -no-reload check", 64, "-no-reload has no effect on check; see: gossip-lbsync help"},
+		{"diff -config x -format yaml", 64, `-format is "yaml"; want text or json`},
+		{"once -config x -timeout 0s", 64, "-timeout is 0s; want a time above 0"},
+		{"why -config x web", 64, "why needs 2 arguments; see: gossip-lbsync help"},
+		{"hold -config x web -for 9000h", 64, "-for is 9000h0m0s; want 1s to 720h0m0s"},
+		{"run -config x -log-format xml", 64, `-log-format is "xml"; want text or json`},
 		{"check -config /nowhere.hcl", 1, "configuration: open /nowhere.hcl: no such file or directory"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
@@ -97,6 +99,9 @@ target "nginx" "www" {
 	bad := lbtest.Write(t, dir, "bad.hcl", strings.Replace(text, "check inter 2s", "chekc", 1))
 	if r := command(context.Background(), "check", "-config", bad); r.code != 1 || !strings.Contains(r.stderr, "gossip-lbsync: target haproxy/edge: check: ") ||
 		!strings.Contains(r.stderr, "'chekc'") || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("got %+v", r)
+	}
+	if r := command(context.Background(), "check", "-config", good, "-format", "json", "-target", "nginx/www"); r.code != 0 || !strings.Contains(r.stdout, `"good": true`) {
 		t.Errorf("got %+v", r)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 3 {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 
@@ -13,6 +14,21 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/udiff"
 )
+
+// show prints a report in the form that was asked for.
+func show(in invocation, r reconcile.Report, preview bool) error {
+	if in.opt.format == "json" {
+		return writeJSON(in.stdout, asJSON(r, preview))
+	}
+	_, err := write(in.stdout, text(r, preview))
+	return err
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
 
 // text writes a report for people; preview tells that nothing was done yet.
 func text(r reconcile.Report, preview bool) string {
@@ -25,7 +41,7 @@ func text(r reconcile.Report, preview bool) string {
 		if preview && o.Plan.Unseen != "" {
 			fmt.Fprintf(&b, "  what it does is not known: %s\n", o.Plan.Unseen)
 		}
-		commands(&b, o, preview)
+		runtime(&b, o, preview)
 		if preview && o.Plan.Write {
 			for i, f := range o.Files {
 				b.WriteString(udiff.Unified(f.Dest, string(o.Plan.Old[i]), string(o.Plan.New[i])))
@@ -35,8 +51,8 @@ func text(r reconcile.Report, preview bool) string {
 	return b.String()
 }
 
-// commands lists what was, or would be, changed at runtime.
-func commands(b *strings.Builder, o reconcile.Outcome, preview bool) {
+// runtime lists what was, or would be, changed at runtime.
+func runtime(b *strings.Builder, o reconcile.Outcome, preview bool) {
 	if preview {
 		for _, c := range o.Plan.Commands {
 			fmt.Fprintf(b, "  > %s\n", c.Text)
@@ -138,7 +154,7 @@ func dests(files []config.File) string {
 	return strings.Join(out, " ")
 }
 
-// The JSON form of diff.
+// The JSON form of diff, and of once: what would be done, or was.
 type (
 	jsonReport struct {
 		Services []jsonService `json:"services"`
@@ -170,7 +186,7 @@ type (
 	}
 )
 
-func asJSON(r reconcile.Report) (string, error) {
+func asJSON(r reconcile.Report, preview bool) jsonReport {
 	out := jsonReport{Services: []jsonService{}, Targets: []jsonTarget{}}
 	for _, st := range r.Services {
 		s := jsonService{Name: st.Service.Name, Waiting: st.Waiting, Servers: append([]pool.Server{}, st.Service.Servers...),
@@ -192,16 +208,22 @@ func asJSON(r reconcile.Report) (string, error) {
 		for _, f := range o.Files {
 			t.Files = append(t.Files, f.Dest)
 		}
-		for _, c := range o.Plan.Commands {
-			t.Commands = append(t.Commands, c.Text)
+		if preview {
+			for _, c := range o.Plan.Commands {
+				t.Commands = append(t.Commands, c.Text)
+			}
+		} else {
+			t.Write, t.Reload = o.Result.Wrote, o.Result.Reason
+			for _, c := range o.Result.Commands {
+				t.Commands = append(t.Commands, c.Text)
+			}
 		}
 		if o.Err != nil {
 			t.Error = o.Err.Error()
 		}
 		out.Targets = append(out.Targets, t)
 	}
-	data, err := json.MarshalIndent(out, "", "  ")
-	return string(data) + "\n", err
+	return out
 }
 
 // samples makes up two servers for each service, of both address families, from the ranges that are set

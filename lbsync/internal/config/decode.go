@@ -17,7 +17,6 @@ import (
 
 // decoder collects what is wrong while a file is read, so that all faults are reported at once.
 type decoder struct {
-	dir   string // of the file: relative paths start here
 	diags hcl.Diagnostics
 }
 
@@ -147,13 +146,34 @@ func (b block) oneOf(name, fallback string, choices ...string) string {
 	return fallback
 }
 
-// path returns a path, made absolute from the folder of the configuration file.
+// path returns a path, made absolute from the folder of the configuration file that has it.
 func (b block) path(name, fallback string) string {
 	s := b.text(name, fallback)
 	if s == "" || filepath.IsAbs(s) {
 		return s
 	}
-	return filepath.Join(b.d.dir, s)
+	dir, err := filepath.Abs(filepath.Dir(b.where(name).Filename))
+	if err != nil {
+		b.d.fault(b.where(name), "%s: %v", name, err)
+	}
+	return filepath.Join(dir, s)
+}
+
+// listen returns where to listen, on loopback if no host is given; empty if absent.
+func (b block) listen(name string) string {
+	s := b.text(name, "")
+	if s == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || port == "" {
+		b.d.fault(b.where(name), "%s is %q; want host:port, such as \"127.0.0.1:9479\"", name, s)
+		return ""
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
 }
 
 func (b block) duration(name string, fallback, low, high time.Duration) time.Duration {

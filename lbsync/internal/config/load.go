@@ -22,35 +22,83 @@ const day = 24 * time.Hour
 // labelPattern is what a label of ours may look like: labels become names of files in the state folder.
 var labelPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 
-// Load reads and checks the file. A name that ends in .json is read as JSON, any other as HCL. The error has a
-// line for each fault, each with file and line.
-func Load(path string) (*Config, error) {
-	src, err := os.ReadFile(path)
+// Load reads and checks a configuration: files, and folders of them, which are read in the order of the names. A name that
+// ends in .json is read as JSON, any other as HCL; of a folder only *.hcl and *.json count. All of them together are
+// one configuration. The error has for each fault a line with file and line number, and one with the text at fault.
+func Load(paths ...string) (*Config, error) {
+	files, err := list(paths)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(path, src)
+	var all []text
+	for _, path := range files {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("configuration: %w", err)
+		}
+		all = append(all, text{path, src})
+	}
+	cfg, err := parse(all)
+	if cfg != nil && len(paths) > 0 {
+		cfg.File = strings.Join(paths, " ")
+	}
+	return cfg, err
 }
 
-// Parse does what Load does with the content of the file at hand.
-func Parse(path string, src []byte) (*Config, error) {
+// list replaces folders by the files in them.
+func list(paths []string) ([]string, error) {
+	var out []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil || !info.IsDir() {
+			out = append(out, path) // reading it will tell what is wrong
+			continue
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return nil, err
+		}
+		found := 0
+		for _, e := range entries { // sorted by name
+			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".hcl" || ext == ".json") && !strings.HasPrefix(e.Name(), ".") {
+				out = append(out, filepath.Join(path, e.Name()))
+				found++
+			}
+		}
+		if found == 0 {
+			return nil, fmt.Errorf("%s has no *.hcl and no *.json", path)
+		}
+	}
+	return out, nil
+}
+
+// text is a file that was read.
+type text struct {
+	path string
+	src  []byte
+}
+
+// Parse does what Load does with the content of one file at hand.
+func Parse(path string, src []byte) (*Config, error) { return parse([]text{{path, src}}) }
+
+func parse(texts []text) (*Config, error) {
 	parser := hclparse.NewParser()
-	parse := parser.ParseHCL
-	if strings.HasSuffix(path, ".json") {
-		parse = parser.ParseJSON
+	var files []*hcl.File
+	for _, t := range texts {
+		read := parser.ParseHCL
+		if strings.HasSuffix(t.path, ".json") {
+			read = parser.ParseJSON
+		}
+		file, diags := read(t.src, t.path)
+		if diags.HasErrors() {
+			return nil, describe(first(diags), parser.Sources()) // what follows a syntax error follows from it
+		}
+		files = append(files, file)
 	}
-	file, diags := parse(src, path)
-	if diags.HasErrors() {
-		return nil, describe(first(diags)) // what follows a syntax error follows from it
-	}
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
-	}
-	d := &decoder{dir: dir}
-	cfg := d.config(file.Body, path)
+	d := &decoder{}
+	cfg := d.config(hcl.MergeFiles(files), texts[0].path)
 	if d.diags.HasErrors() {
-		return nil, describe(d.diags)
+		return nil, describe(d.diags, parser.Sources())
 	}
 	return cfg, nil
 }
@@ -65,8 +113,8 @@ func first(diags hcl.Diagnostics) hcl.Diagnostics {
 	return nil
 }
 
-// describe writes each fault as "file:line: what".
-func describe(diags hcl.Diagnostics) error {
+// describe writes each fault as "file:line: what", and under it the line.
+func describe(diags hcl.Diagnostics, sources map[string][]byte) error {
 	var errs []error
 	for _, diag := range diags.Errs() {
 		var one *hcl.Diagnostic
@@ -80,17 +128,38 @@ func describe(diags hcl.Diagnostics) error {
 		}
 		text = strings.TrimSuffix(strings.Join(strings.Fields(text), " "), ".")
 		if one.Subject != nil {
-			text = fmt.Sprintf("%s:%d: %s", one.Subject.Filename, one.Subject.Start.Line, text)
+			text = fmt.Sprintf("%s:%d: %s%s", one.Subject.Filename, one.Subject.Start.Line, text, excerpt(sources[one.Subject.Filename], one.Subject.Start.Line))
 		}
 		errs = append(errs, errors.New(text))
 	}
 	return errors.Join(errs...)
 }
 
+// secretPattern is for lines that may hold what nobody should read in a log.
+var secretPattern = regexp.MustCompile(`(?i)auth|passw|secret|token`)
+
+// excerpt returns a line of a file, on a line of its own; nothing if it is empty, long or may hold a secret.
+func excerpt(src []byte, number int) string {
+	lines := strings.Split(string(src), "\n")
+	if number < 1 || number > len(lines) {
+		return ""
+	}
+	line := strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, lines[number-1]))
+	if line == "" || len(line) > 200 || secretPattern.MatchString(line) {
+		return ""
+	}
+	return fmt.Sprintf("\n    %d | %s", number, line)
+}
+
 func (d *decoder) config(body hcl.Body, path string) *Config {
 	top := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
-	b := d.read(body, top, []string{"state_dir"}, []string{"source kind", "service name", "target kind name"})
-	cfg := &Config{File: path, StateDir: b.path("state_dir", DefaultStateDir)}
+	b := d.read(body, top, []string{"state_dir", "http"}, []string{"source kind", "service name", "target kind name"})
+	cfg := &Config{File: path, StateDir: b.path("state_dir", DefaultStateDir), HTTP: b.listen("http")}
 
 	if src, ok := b.single("source"); ok {
 		cfg.Source = d.source(src)

@@ -8,6 +8,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
 	"github.com/seed-645ce708/gossip/lbsync/internal/metrics"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
+	"github.com/seed-645ce708/gossip/lbsync/internal/permit"
 	"github.com/seed-645ce708/gossip/lbsync/internal/source"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
@@ -259,7 +261,12 @@ func (l *Loop) permit(ctx context.Context, t Target) (func(), error) {
 	}
 	release, err := l.permits.Acquire(ctx, group, t.ID())
 	if err != nil {
-		return nil, &target.Deferred{Why: "its turn in group " + group.Name + ": " + err.Error(), Until: time.Now().Add(time.Second)}
+		until := time.Now().Add(time.Second)
+		var wait *permit.Wait
+		if errors.As(err, &wait) {
+			until = wait.Again
+		}
+		return nil, &target.Deferred{Why: "its turn in group " + group.Name + ": " + err.Error(), Until: until}
 	}
 	return release, nil
 }

@@ -28,7 +28,8 @@ var ErrLocked = errors.New("in use by another gossip-lbsync")
 // Store is a state folder.
 type Store struct {
 	dir  string
-	lock *os.File // nil if opened for reading
+	lock *os.File            // nil if opened for reading
+	held map[string]*os.File // of Lock, by file
 }
 
 // Target is what is known about one target. Hashes are of all its files together.
@@ -81,7 +82,30 @@ func (s *Store) Close() error {
 	if s.lock == nil {
 		return nil
 	}
+	for _, f := range s.held {
+		_ = f.Close() // it only gives back the lock
+	}
 	return s.lock.Close()
+}
+
+// Lock takes a file of a target for this process until Close, so that two that have different state folders do not both write
+// it. The error is ErrLocked if another has it. Where the lock cannot be made it is done without.
+func (s *Store) Lock(dest string) error {
+	if s.held[dest] != nil {
+		return nil
+	}
+	f, err := lockFile(filepath.Join(filepath.Dir(dest), "."+filepath.Base(dest)+".lock"))
+	if errors.Is(err, ErrLocked) {
+		return fmt.Errorf("%s: %w; stop that one, or give this one another dest", dest, err)
+	}
+	if err != nil {
+		return nil // the folder may not be there yet; writing the file will tell
+	}
+	if s.held == nil {
+		s.held = map[string]*os.File{}
+	}
+	s.held[dest] = f
+	return nil
 }
 
 // service is what is kept of a service. Servers were kept by the first version, without histories.

@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
@@ -333,15 +334,25 @@ func (p *pass) converge(ctx context.Context, leave Leave) error {
 	return p.verified()
 }
 
-// settle sends what the plan says and reads back; if something is left to do it plans once more. It returns the
-// plan for what remains.
+// maxPlans bounds how many plans a pass carries out. Each is made from what was read back after the one before, so that a change
+// in several steps is done at once.
+const maxPlans = 10
+
+// settle sends what the plan says, reads back and plans again until nothing is left to do. A plan that comes back as it was
+// is tried once more. It returns the plan for what remains.
 func (p *pass) settle(ctx context.Context) (adapter.Plan, error) {
 	var err error
-	for range 2 {
+	last, repeated := "", 0
+	for range maxPlans {
 		plan := p.t.adapter.Plan(p.pools, p.actual)
 		p.remains(plan)
 		if len(plan.Commands) == 0 {
 			return plan, nil
+		}
+		if text := texts(plan.Commands); text != last {
+			last, repeated = text, 0
+		} else if repeated++; repeated > 1 {
+			break
 		}
 		err = p.t.adapter.Apply(ctx, plan.Commands, func(c adapter.Command, err error) {
 			p.res.Commands = append(p.res.Commands, Done{c, err})
@@ -350,15 +361,18 @@ func (p *pass) settle(ctx context.Context) (adapter.Plan, error) {
 			return adapter.Plan{}, p.readErr
 		}
 	}
-	plan := p.t.adapter.Plan(p.pools, p.actual)
-	p.remains(plan)
-	if len(plan.Commands) == 0 {
-		return plan, nil
-	}
 	if err == nil {
-		err = fmt.Errorf("it took %q without an error but does not act on it", plan.Commands[0].Text)
+		err = fmt.Errorf("it took commands without an error but does not act on them: %s", last)
 	}
-	return plan, err
+	return adapter.Plan{}, err
+}
+
+func texts(commands []adapter.Command) string {
+	var all []string
+	for _, c := range commands {
+		all = append(all, c.Text)
+	}
+	return strings.Join(all, "; ")
 }
 
 func (p *pass) remains(plan adapter.Plan) {

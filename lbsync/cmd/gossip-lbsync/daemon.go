@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/control"
+	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
+	"github.com/seed-645ce708/gossip/lbsync/internal/metrics"
+	"github.com/seed-645ce708/gossip/lbsync/internal/override"
+	"github.com/seed-645ce708/gossip/lbsync/internal/permit"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
+	"github.com/seed-645ce708/gossip/lbsync/internal/source"
+	"github.com/seed-645ce708/gossip/lbsync/internal/systemd"
+)
+
+// daemon is gossip-lbsync as it runs: one loop after the other, a new one for each configuration.
+type daemon struct {
+	current
+	opt      options
+	cfg      *config.Config
+	store    *record.Store
+	log      *slog.Logger
+	registry metrics.Registry
+	counts   *reconcile.Metrics
+	watch    *following
+}
+
+// current is the loop that runs now. It stands between the loop and those who ask it over sockets.
+type current struct {
+	loop atomic.Pointer[reconcile.Loop]
+}
+
+func (c *current) Status() reconcile.Status { return c.loop.Load().Status() }
+func (c *current) Why(service, member string) (decide.Why, bool) {
+	return c.loop.Load().Why(service, member)
+}
+func (c *current) Override(o override.Override) error { return c.loop.Load().Override(o) }
+func (c *current) Resume(service, member, target string) (int, error) {
+	return c.loop.Load().Resume(service, member, target)
+}
+func (c *current) Resync()       { c.loop.Load().Resync() }
+func (c *current) Ready() string { return c.loop.Load().Ready() }
+func (c *current) Alive() bool   { return c.loop.Load().Alive() }
+
+func run(ctx context.Context, in invocation) (int, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(in.opt.logLevel)); err != nil {
+		return exitError, usagef("-log-level is %q; want debug, info, warn or error", in.opt.logLevel)
+	}
+	how := &slog.HandlerOptions{Level: level}
+	d := &daemon{opt: in.opt, cfg: in.cfg, log: slog.New(slog.NewTextHandler(in.stderr, how)), store: record.Peek(in.cfg.StateDir)}
+	if in.opt.logFormat == "json" {
+		d.log = slog.New(slog.NewJSONHandler(in.stderr, how))
+	}
+	if !in.opt.dryRun {
+		store, code, err := openStore(in.cfg)
+		if err != nil {
+			return code, err
+		}
+		defer func() { _ = store.Close() }() // it only gives back the locks
+		d.store = store
+	}
+	d.counts = reconcile.NewMetrics(&d.registry)
+	d.watch = follow(ctx, d.cfg, d.log)
+	defer func() { d.watch.stop() }()
+	loop, err := d.build(d.cfg)
+	if err != nil {
+		return exitError, err
+	}
+	d.loop.Store(loop)
+	if !in.opt.dryRun {
+		orders, err := control.Listen(d.cfg.StateDir, d)
+		if err != nil {
+			return exitError, err
+		}
+		defer orders.Close()
+	}
+	if d.cfg.HTTP != "" {
+		web, err := control.ListenTCP(d.cfg.HTTP, d, &d.registry)
+		if err != nil {
+			return exitError, err
+		}
+		defer web.Close()
+		d.log.Info("metrics and health", "address", web.Addr())
+	}
+	d.log.Info("following", "agent", d.cfg.Source.Address, "services", len(d.cfg.Services), "targets", len(d.cfg.Targets), "dry_run", in.opt.dryRun, "version", productVersion())
+	d.serve(ctx)
+	d.log.Info("stopped; the balancers go on with what they have")
+	return exitOK, nil
+}
+
+func (d *daemon) build(cfg *config.Config) (*reconcile.Loop, error) {
+	o := reconcile.Options{Config: cfg, Source: d.watch.watcher, Store: d.store, Log: d.log, Metrics: d.counts, DryRun: d.opt.dryRun}
+	if d.watch.permits != nil {
+		o.Permits = d.watch.permits
+	}
+	return build(o, d.store)
+}
+
+// serve runs loops until ctx ends, and does what signals ask for.
+func (d *daemon) serve(ctx context.Context) {
+	var beat sync.WaitGroup
+	defer beat.Wait()
+	beating, stop := context.WithCancel(ctx)
+	defer stop()
+	beat.Go(func() { d.tell(beating) })
+	signals, forget := operatorSignals()
+	defer forget()
+	for {
+		running, end := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		loop := d.loop.Load()
+		wg.Go(func() { loop.Run(running) })
+		next := d.until(ctx, signals)
+		end()
+		wg.Wait()
+		if next == nil {
+			return
+		}
+		if err := d.take(ctx, next); err != nil {
+			d.log.Error("the new configuration cannot be used; the old one goes on", "error", err)
+			if loop, err = d.build(d.cfg); err != nil { // it could be built before
+				d.log.Error("nor can the old one any more", "error", err)
+				return
+			}
+			d.loop.Store(loop)
+		}
+	}
+}
+
+// until handles signals until there is a new configuration; nil means that ctx ended.
+func (d *daemon) until(ctx context.Context, signals <-chan os.Signal) *config.Config {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-signals:
+			if !isReload(s) {
+				d.log.Info("looking at everything, as asked", "signal", s)
+				d.Resync()
+				continue
+			}
+		}
+		cfg, err := config.Load(d.opt.config...)
+		if err == nil {
+			_, err = newTargets(cfg, record.Peek(cfg.StateDir)) // its templates can be read
+		}
+		if err == nil && (cfg.StateDir != d.cfg.StateDir || cfg.HTTP != d.cfg.HTTP) {
+			err = errors.New("state_dir and http cannot change while it runs; restart it for that")
+		}
+		if err != nil {
+			d.log.Error("the new configuration cannot be used; the old one goes on", "error", err)
+			continue
+		}
+		return cfg
+	}
+}
+
+// take makes the loop for a new configuration.
+func (d *daemon) take(ctx context.Context, cfg *config.Config) error {
+	if !d.opt.dryRun {
+		for _, t := range cfg.Targets {
+			if err := d.store.Lock(t.Files[0].Dest); err != nil {
+				return fmt.Errorf("target %s: %w", t.ID(), err)
+			}
+		}
+	}
+	old := d.watch
+	if cfg.Source != d.cfg.Source || !slices.Equal(groups(cfg), groups(d.cfg)) {
+		d.watch = follow(ctx, cfg, d.log)
+	}
+	loop, err := d.build(cfg)
+	if err != nil {
+		if d.watch != old {
+			d.watch.stop()
+			d.watch = old
+		}
+		return err
+	}
+	if d.watch != old {
+		old.stop()
+	}
+	d.cfg = cfg
+	d.loop.Store(loop)
+	d.log.Info("the configuration was read anew", "services", len(cfg.Services), "targets", len(cfg.Targets))
+	return nil
+}
+
+// tell tells the service manager when every target was in step once, and from then on that the loop is alive.
+func (d *daemon) tell(ctx context.Context) {
+	say := func(state string) {
+		if err := systemd.Notify(state); err != nil {
+			d.log.Warn("the service manager cannot be told", "error", err)
+		}
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	ready := false
+	watchdog := systemd.WatchdogInterval()
+	var told time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			say(systemd.Stopping)
+			return
+		case <-tick.C:
+		}
+		if !ready && d.Ready() == "" {
+			ready = true
+			say(systemd.Ready)
+			tick.Reset(time.Second)
+		}
+		if watchdog > 0 && time.Since(told) >= watchdog && d.Alive() {
+			told = time.Now()
+			say(systemd.Watchdog)
+		}
+	}
+}
+
+// following is the connections to the agent.
+type following struct {
+	watcher reconcile.Source
+	permits *permit.Permits // nil if no target is in a group
+	stop    func()
+}
+
+func follow(ctx context.Context, cfg *config.Config, log *slog.Logger) *following {
+	ctx, cancel := context.WithCancel(ctx)
+	watcher := source.New(cfg.Source, log)
+	f := &following{watcher: watcher}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = watcher.Run(ctx) }) // ends with ctx only
+	if groups := groups(cfg); len(groups) > 0 {
+		f.permits = permit.New(source.Queries(cfg.Source), groups, log)
+		wg.Go(func() { f.permits.Run(ctx) })
+	}
+	f.stop = func() {
+		cancel()
+		wg.Wait()
+	}
+	return f
+}
