@@ -15,19 +15,24 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 )
 
-// atOnce is a configuration without waits, which the benchmarks are to leave out.
-const atOnce = `
-state_dir = "state"
-source "gossip" { settle = "0s" }
-service "web" {
-  endpoint { allow_loopback = true }
+// noWaits leaves out what is only waited for by configuration.
+const noWaits = `
   wait {
     add   = "0s"
     leave = "0s"
     fail  = "0s"
   }
+`
+
+// benchConfig is a configuration but for the service's waits.
+const benchConfig = `
+state_dir = "state"
+source "gossip" { settle = "0s" }
+service "web" {
+  endpoint { allow_loopback = true }
+  %s
   guard {
-    max_removal  = "100%"
+    max_removal  = "100%%"
     failed_grace = "0s"
     flap { suppress = 1000 }
   }
@@ -49,11 +54,11 @@ target "haproxy" "edge" {
 `
 
 // fleetOf is a source with so many members, each at an address of its own, and a running HAProxy that has them.
-func fleetOf(b *testing.B, n int) (*fakeSource, *lbtest.Balancer, []api.Member) {
+func fleetOf(b *testing.B, n int, waits string) (*fakeSource, *lbtest.Balancer, []api.Member) {
 	b.Helper()
 	balancer := lbtest.HAProxy(b)
 	src := newSource()
-	startLoop(b, src, balancer.Dir, atOnce)
+	startLoop(b, src, balancer.Dir, fmt.Sprintf(benchConfig, waits))
 	members := make([]api.Member, n)
 	for i := range members {
 		members[i] = member(fmt.Sprintf("web-%04d", i), fmt.Sprintf("127.%d.%d.1:8080", 1+i/200, i%200), "alive")
@@ -88,7 +93,7 @@ func servers(tb testing.TB, socket string) map[string]cli.ServerState {
 // BenchmarkEventToHAProxy measures how long it takes from the moment the view of 100 members changes until HAProxy has
 // the server that joined, or gives nothing more to the one that left. The file is written first, each time.
 func BenchmarkEventToHAProxy(b *testing.B) {
-	src, balancer, members := fleetOf(b, 100)
+	src, balancer, members := fleetOf(b, 100, noWaits)
 	var joined, left []time.Duration
 	extra := member("extra", "127.9.9.9:8080", "alive")
 	until := func(done func(cli.ServerState, bool) bool) time.Duration {
@@ -101,7 +106,7 @@ func BenchmarkEventToHAProxy(b *testing.B) {
 			if time.Since(start) > 30*time.Second {
 				b.Fatalf("not within 30s: %+v", s)
 			}
-			time.Sleep(200 * time.Microsecond)
+			time.Sleep(500 * time.Microsecond)
 		}
 	}
 	for b.Loop() {
@@ -127,10 +132,10 @@ func report(b *testing.B, all []time.Duration, what string) {
 	b.ReportMetric(ms(0.99), "ms-"+what+"-p99")
 }
 
-// BenchmarkChurn has 1,000 members of which 100 change their weight in each second, and says how much of a core that costs
-// us, without HAProxy.
+// BenchmarkChurn has 1,000 members of which 100 change their weight in each second, with the default waits, and says how much
+// of a core that costs us, without HAProxy.
 func BenchmarkChurn(b *testing.B) {
-	src, balancer, members := fleetOf(b, 1000)
+	src, balancer, members := fleetOf(b, 1000, "")
 	const perSecond, seconds = 100, 10
 	for b.Loop() {
 		before, start := cpu(b), time.Now()

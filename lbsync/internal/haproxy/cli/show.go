@@ -92,11 +92,11 @@ func (t table) number(row []string, name string) int {
 
 // ParseServersState reads `show servers state`, whose first line is the version of its form.
 func ParseServersState(reply string) ([]ServerState, error) {
-	if kind := Classify(reply); kind == NoSuchBackend {
-		return nil, &Refused{Command: ShowState(""), Kind: kind, Reply: reply}
-	}
 	version, rest, _ := strings.Cut(reply, "\n")
 	if strings.TrimSpace(version) != "1" {
+		if kind := Classify(version); kind == NoSuchBackend {
+			return nil, &Refused{Command: ShowState(""), Kind: kind, Reply: version}
+		}
 		return nil, fmt.Errorf("%w: show servers state begins with %.40q", errFormat, version)
 	}
 	var t table
