@@ -89,7 +89,8 @@ func (b *batchServer) Close() error {
 			// This wakes a thread that waits in the socket, although the kernel says that nothing is connected.
 			err = onSocket(c, func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RD) })
 		}
-		if err != nil && !errors.Is(err, unix.ENOTCONN) {
+		// A loop that was awake may have ended by itself.
+		if err != nil && !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, os.ErrClosed) {
 			errs = append(errs, fmt.Errorf("dns: wake a socket: %w", err))
 		}
 	}
