@@ -48,17 +48,39 @@ type Answer struct {
 	Additional    []Record // addresses of SRV targets
 }
 
+// Question is what to ask whom.
+type Question struct {
+	Server    string // host:port
+	Name      string
+	Type      string // such as "SOA"; "" means A
+	TCP       bool   // not over UDP at all
+	Recursive bool   // for a resolver, which is to ask others
+	Unchecked bool   // wants the answer even if the resolver finds it bogus (the CD bit)
+}
+
 // Lookup asks the server, given as host:port, for the records of a type (such as "A"; empty means A) that name
 // has. The question goes out over UDP, and again over TCP if the answer was truncated. An error means that no
 // usable answer came; whatever the server did answer, SERVFAIL included, is in Answer.
 func Lookup(ctx context.Context, server, name, qtype string) (Answer, error) {
-	query, err := question(name, qtype)
+	return Ask(ctx, Question{Server: server, Name: name, Type: qtype})
+}
+
+// Ask is Lookup with more to say.
+func Ask(ctx context.Context, q Question) (Answer, error) {
+	query, err := question(q.Name, q.Type)
 	if err != nil {
 		return Answer{}, err
 	}
-	reply, proto, err := exchange(ctx, server, query)
+	query.RecursionDesired, query.CheckingDisabled = q.Recursive, q.Unchecked
+	var reply *dns.Msg
+	proto := "tcp"
+	if q.TCP {
+		reply, err = send(ctx, "tcp", q.Server, query)
+	} else {
+		reply, proto, err = exchange(ctx, q.Server, query)
+	}
 	if err != nil {
-		return Answer{}, fmt.Errorf("dns server %s did not answer: %w; is it running, and is the address right?", server, err)
+		return Answer{}, fmt.Errorf("dns server %s did not answer: %w; is it running, and is the address right?", q.Server, err)
 	}
 	return answer(reply, proto), nil
 }
@@ -75,7 +97,6 @@ func question(name, qtype string) (*dns.Msg, error) {
 		return nil, fmt.Errorf("%q is not a domain name: labels have 1 to 63 characters, the whole at most 253", name)
 	}
 	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), code)
-	query.RecursionDesired = false // what we ask is authoritative for its zone, or is to say so
 	query.SetEdns0(udpSize, false)
 	return query, nil
 }

@@ -39,6 +39,7 @@ broken then, the last good content stays.`,
 		},
 		options: dnsOptions,
 		subs: []*command{
+			dnsCheckCommand(),
 			dnsDSCommand(),
 			dnsExportCommand(),
 			dnsKeygenCommand(),

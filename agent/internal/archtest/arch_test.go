@@ -60,8 +60,8 @@ func TestOnlyImporters(t *testing.T) {
 	}{
 		{"github.com/hashicorp/memberlist", []string{"internal/gossip", "internal/simnet"},
 			"memberlist is behind one adapter, so that all rules stay in the pure state machine; simnet is the network beneath it in tests"},
-		{"github.com/seed-645ce708/gossip/dnsserver", []string{"internal/dnsbridge", "cmd/gossip"},
-			"the zone is built in one place; cmd/gossip uses the small DNS client only"},
+		{"github.com/seed-645ce708/gossip/dnsserver", []string{"internal/dnsbridge", "internal/dnspath", "cmd/gossip"},
+			"the zone is built in one place; the others use the small DNS client, keys and the zone as a file"},
 		{"github.com/miekg/dns", []string{"internal/dnsbridge"},
 			"miekg/dns will be replaced one day: it is behind one door"},
 		{"github.com/hashicorp/mdns", []string{"internal/mdns"},
