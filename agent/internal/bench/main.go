@@ -103,7 +103,7 @@ func parse(args []string) (settings, error) {
 	var s settings
 	var rates, tests string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&s.gossip, "gossip", "bin/gossip", "the gossip to measure")
+	f.StringVar(&s.gossip, "gossip", "bin/gossip", "the gossip to measure; empty leaves it out")
 	f.StringVar(&s.serf, "serf", cmp.Or(os.Getenv("SERF"), "serf"), "the Serf to compare with; left out if it is not there")
 	f.StringVar(&s.profile, "profile", "lan", "timing profile of both")
 	f.IntVar(&s.large, "n", 100, "agents for events, queries, joins and the cold start")
@@ -143,11 +143,14 @@ type agentKind struct {
 }
 
 func (s settings) kinds() []agentKind {
-	kinds := []agentKind{{"gossip", s.gossip, s.net, []string{"-dns-addr="}}}
+	var kinds []agentKind
+	if s.gossip != "" {
+		kinds = append(kinds, agentKind{"gossip", s.gossip, s.net, []string{"-dns-addr="}})
+	}
 	if path, err := exec.LookPath(s.serf); err == nil {
 		kinds = append(kinds, agentKind{"serf", path, s.net + 1, nil})
 	} else {
-		fmt.Fprintf(os.Stderr, "bench: %v; only gossip is measured\n", err)
+		fmt.Fprintf(os.Stderr, "bench: Serf is left out: %v\n", err)
 	}
 	return kinds
 }

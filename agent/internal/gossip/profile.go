@@ -56,7 +56,7 @@ func profile(name string) (timing, error) {
 	// our place can say in time that they got no answer either, from which memberlist tells its own failures from others'.
 	switch base {
 	case "lan":
-		ml.ProbeInterval, ml.ProbeTimeout, ml.SuspicionMult = 600*time.Millisecond, 250*time.Millisecond, 3
+		ml.ProbeInterval, ml.ProbeTimeout, ml.SuspicionMult = 630*time.Millisecond, 250*time.Millisecond, 3
 	case "wan":
 		ml.ProbeInterval, ml.ProbeTimeout, ml.SuspicionMult = 3*time.Second, 1200*time.Millisecond, 4
 	case "local":

@@ -61,7 +61,7 @@ func SerfLAN() Timing {
 // Ours is what our agents do with -profile=lan.
 func Ours() Timing {
 	t := SerfLAN()
-	t.ProbeInterval, t.ProbeTimeout, t.SuspicionMult = 600*time.Millisecond, 250*time.Millisecond, 3
+	t.ProbeInterval, t.ProbeTimeout, t.SuspicionMult = 630*time.Millisecond, 250*time.Millisecond, 3
 	t.RetransmitMult = 5
 	t.Fanout, t.LazyMult, t.PayloadPause = 3, 2, time.Second
 	t.Settle = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
