@@ -1,6 +1,9 @@
 // Package notify tells secondaries that the zone has changed, so that they fetch it at once instead of at their next refresh
 // (NOTIFY, RFC 1996). A burst of changes makes one notification. A secondary that does not answer is told again, less and less
 // often, and then left to its own refresh until the next change.
+//
+// Before that a secondary is asked which version it has. One that is ahead of us, from another agent that served it or from
+// ourselves before a restart, would ignore all that we say until our serial had caught up: so ours is advanced.
 package notify
 
 import (
@@ -16,6 +19,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/seed-645ce708/gossip/dnsserver/journal"
 	"github.com/seed-645ce708/gossip/dnsserver/record"
 	"github.com/seed-645ce708/gossip/dnsserver/tsig"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
@@ -51,6 +55,8 @@ type Config struct {
 	// Source returns the zone, or nil if there is none to be trusted yet.
 	Source  func() *zone.Zone
 	Targets []Target
+	// Advance gives the zone of that name a later serial than past.
+	Advance func(origin string, past uint32)
 	// Local is the address to send from, by which secondaries know us; the zero value leaves it to the system.
 	Local netip.Addr
 	// Dial connects to a secondary, for tests; nil means UDP.
@@ -196,7 +202,17 @@ func (n *Notifier) tell(ctx context.Context, target Target, which int) (serial u
 		z := zones(main)[which]
 		serial = z.Serial()
 		began := time.Now()
-		if err = n.send(ctx, target, z, timeout); err == nil || ctx.Err() != nil {
+		var theirs uint32
+		var has bool
+		if theirs, has, err = n.ask(ctx, target, z.Origin(), timeout); err == nil && has && journal.Newer(theirs, serial) {
+			n.cfg.Advance(z.Origin(), theirs)
+			err = fmt.Errorf("it has serial %d, which is later than ours", theirs)
+			continue // with the version that this made
+		}
+		if err == nil {
+			err = n.notify(ctx, target, z, timeout)
+		}
+		if err == nil || ctx.Err() != nil {
 			return serial, err
 		}
 		// An error that came at once, such as a refused port, is not tried again at once. Secondaries of one
@@ -209,68 +225,80 @@ func (n *Notifier) tell(ctx context.Context, target Target, which int) (serial u
 	return serial, fmt.Errorf("%d attempts: %w", tries, err)
 }
 
-// maxReply is how long an answer may be: header, question and signature fit in easily.
-const maxReply = 1232
+// ask asks a secondary which version it has. It reports false if the secondary does not say.
+func (n *Notifier) ask(ctx context.Context, target Target, origin string, timeout time.Duration) (serial uint32, ok bool, err error) {
+	m := new(dns.Msg).SetQuestion(origin, dns.TypeSOA)
+	m.RecursionDesired = false
+	reply, err := n.exchange(ctx, target, m, timeout)
+	if err != nil || reply.Rcode != dns.RcodeSuccess || len(reply.Answer) == 0 {
+		return 0, false, err
+	}
+	soa, ok := reply.Answer[0].(*dns.SOA)
+	if !ok || dns.CanonicalName(soa.Hdr.Name) != origin {
+		return 0, false, nil
+	}
+	return soa.Serial, true, nil
+}
 
-// send sends one notification, and waits for its answer.
-func (n *Notifier) send(ctx context.Context, target Target, z *zone.Zone, timeout time.Duration) error {
+// notify sends one notification.
+func (n *Notifier) notify(ctx context.Context, target Target, z *zone.Zone, timeout time.Duration) error {
+	m := new(dns.Msg).SetNotify(z.Origin())
+	m.Answer = record.Of(z.Origin(), z.SOA()) // a hint, RFC 1996 section 3.7
+	n.sent.Add(1)
+	reply, err := n.exchange(ctx, target, m, timeout)
+	if err == nil && reply.Rcode != dns.RcodeSuccess {
+		err = fmt.Errorf("it answers %s; does it know this agent as a primary of %s, and the key?", dns.RcodeToString[reply.Rcode], z.Origin())
+	}
+	return err
+}
+
+// maxReply is how long an answer may be: header, question, SOA record and signature fit in easily.
+const maxReply = 4096
+
+// exchange sends a message, and waits for its answer.
+func (n *Notifier) exchange(ctx context.Context, target Target, m *dns.Msg, timeout time.Duration) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	conn, err := n.cfg.Dial(ctx, target.Addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends the read below
 	defer stop()
-
-	m := new(dns.Msg).SetNotify(z.Origin())
-	m.Answer = record.Of(z.Origin(), z.SOA()) // a hint, RFC 1996 section 3.7
 	packet, err := m.Pack()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var signed *tsig.Exchange
 	if target.Key != nil {
 		signed = tsig.NewExchange(target.Key)
 		packet = signed.Seal(packet, time.Now())
 	}
-	n.sent.Add(1)
 	if _, err := conn.Write(packet); err != nil {
-		return err
+		return nil, err
 	}
 	buf := make([]byte, maxReply)
 	for {
 		size, err := conn.Read(buf)
 		if ctx.Err() != nil {
-			return fmt.Errorf("no answer within %v", timeout)
+			return nil, fmt.Errorf("no answer within %v", timeout)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if rcode, ok, err := answer(m.Id, buf[:size], signed); err != nil {
-			return err
-		} else if !ok {
-			continue // not an answer to this, and it may still come
-		} else if rcode != dns.RcodeSuccess {
-			return fmt.Errorf("it answers %s; does it know this agent as a primary of %s, and the key?", dns.RcodeToString[rcode], z.Origin())
+		reply := new(dns.Msg)
+		if reply.Unpack(buf[:size]) != nil || reply.Id != m.Id || !reply.Response || reply.Opcode != m.Opcode {
+			continue // no answer to this, which may still come
 		}
-		return nil
-	}
-}
-
-// answer reads an answer. It reports false if that is none to the notification with this ID.
-func answer(id uint16, packet []byte, signed *tsig.Exchange) (rcode int, ok bool, err error) {
-	var m dns.Msg
-	if m.Unpack(packet) != nil || m.Id != id || !m.Response || m.Opcode != dns.OpcodeNotify {
-		return 0, false, nil
-	}
-	if signed != nil {
-		if _, err := signed.Verify(packet, time.Now()); err != nil && (m.Rcode == dns.RcodeSuccess || !errors.Is(err, tsig.ErrUnsigned)) {
-			return 0, true, err
+		if signed != nil {
+			// A server that does not want us need not sign that.
+			if _, err := signed.Verify(buf[:size], time.Now()); err != nil && (reply.Rcode == dns.RcodeSuccess || !errors.Is(err, tsig.ErrUnsigned)) {
+				return nil, err
+			}
 		}
+		return reply, nil
 	}
-	return m.Rcode, true, nil
 }
 
 // sleep waits, and reports false if ctx ended before.

@@ -27,9 +27,6 @@ type Config struct {
 	Reverse []netip.Prefix
 	// Serial is the serial of the first zone that Update makes, minus one.
 	Serial uint32
-	// Clock, if it is not nil, returns what the serial of a new generation is at least, in the arithmetic of RFC 1982.
-	// It must have no effects. With nil, serials count.
-	Clock func() uint32
 }
 
 // Policy is how one service is answered. The fields mean what they mean in Config.
@@ -62,8 +59,7 @@ const MaxStaleTTL = 5
 type settings struct {
 	origin      *origin
 	self        string
-	clock       func() uint32 // may be nil
-	nobody      *Host         // the primary as long as nobody serves the zone
+	nobody      *Host // the primary as long as nobody serves the zone
 	nodeTTL     uint32
 	negativeTTL uint32
 	sets        policy             // of services and tags
@@ -99,7 +95,7 @@ func New(cfg Config) (*Zone, error) {
 	if len(wire) > maxOrigin {
 		return nil, fmt.Errorf("zone %q: the name has %d octets; at most %d leave room for names below it", cfg.Origin, len(wire), maxOrigin)
 	}
-	s := &settings{clock: cfg.Clock, self: cfg.Self, services: map[string]*policy{}}
+	s := &settings{self: cfg.Self, services: map[string]*policy{}}
 	if s.origin, err = newOrigin(cfg.Origin); err != nil {
 		return nil, fmt.Errorf("zone: %w", err)
 	}

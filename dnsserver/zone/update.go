@@ -32,7 +32,7 @@ func (z *Zone) Update(changes []Change) *Zone {
 	next := &Zone{
 		cfg:      z.cfg,
 		origin:   z.origin,
-		serial:   z.cfg.nextSerial(z.serial),
+		serial:   nextSerial(z.serial),
 		ns:       z.ns,
 		trust:    z.trust,
 		crowded:  u.crowded,
@@ -363,7 +363,7 @@ func (u *update) finishReverse(hosts []*Host, primary *Host) []*Zone {
 			continue
 		}
 		next := *old
-		next.serial = u.cfg.nextSerial(old.serial)
+		next.serial = nextSerial(old.serial)
 		if own, ok := names[i][""]; ok {
 			next.ptr, _ = own.from.(*group)
 			delete(names[i], "")

@@ -148,14 +148,38 @@ func (z *Zone) Problems() []Problem {
 	return all
 }
 
-// nextSerial adds one in the arithmetic of RFC 1982, or more if there is a clock and it is further. It skips 0, which some
-// secondaries take for "none yet".
-func (cfg *settings) nextSerial(s uint32) uint32 {
-	if cfg.clock != nil {
-		if now := cfg.clock(); now-s < 1<<31 && now != s {
-			s = now - 1
+// Advance returns a generation with the same contents in which the zone of that name, this one or one of its reverse
+// zones, has a later serial than past, in the arithmetic of RFC 1982. It returns z itself if that is so already.
+func (z *Zone) Advance(origin string, past uint32) *Zone {
+	if z.Origin() == origin {
+		return z.advance(past, z.hosts(), z.primary())
+	}
+	for i, r := range z.reverse {
+		if r.Origin() != origin {
+			continue
+		}
+		if later := r.advance(past, z.hosts(), z.primary()); later != r {
+			next := *z
+			next.reverse = slices.Clone(z.reverse)
+			next.reverse[i] = later
+			return &next
 		}
 	}
+	return z
+}
+
+func (z *Zone) advance(past uint32, hosts []*Host, primary *Host) *Zone {
+	if d := z.serial - past; d != 0 && d < 1<<31 {
+		return z
+	}
+	next := *z
+	next.serial = nextSerial(past)
+	next.setApex(hosts, primary)
+	return &next
+}
+
+// nextSerial adds one in the arithmetic of RFC 1982, and skips 0, which some secondaries take for "none yet".
+func nextSerial(s uint32) uint32 {
 	if s++; s == 0 {
 		s = 1
 	}

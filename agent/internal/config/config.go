@@ -267,6 +267,6 @@ func Default() Config {
 		DNSServices:            map[string]string{},
 		DNSStaleLimit:          5 * time.Minute,
 		DNS:                    defaultDNS(),
-		Outward:                Outward{Serial: SerialCount, UpdateOwner: "gossip"},
+		Outward:                Outward{UpdateOwner: "gossip"},
 	}
 }

@@ -47,7 +47,6 @@ var keyCases = map[string]keyCase{
 	"dns_reverse": {`["10.0.0.0/8"]`, `["10.0.0.0/8"]`, []string{"-dns-reverse", "10.0.0.0/8"},
 		func(c *Config) { c.DNSReverse = []string{"10.0.0.0/8"} }},
 	"dns_stale_limit":   {`"9s"`, `"9s"`, []string{"-dns-stale-limit", "9s"}, func(c *Config) { c.DNSStaleLimit = 9 * time.Second }},
-	"dns_serial":        {`"clock"`, `"clock"`, []string{"-dns-serial", "clock"}, func(c *Config) { c.Outward.Serial = "clock" }},
 	"dns_tsig_keys":     {`"k"`, `"k"`, []string{"-dns-tsig-keys", "k"}, func(c *Config) { c.Outward.Keys = "k" }},
 	"dns_dnssec_key":    {`["k"]`, `["k"]`, []string{"-dns-dnssec-key", "k"}, func(c *Config) { c.DNS.SigningKeys = []string{"k"} }},
 	"dns_transfer":      {`["key=a"]`, `["key=a"]`, []string{"-dns-transfer", "key=a"}, func(c *Config) { c.Outward.Transfer = []string{"key=a"} }},

@@ -1,14 +1,9 @@
 package config
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // Outward is how other DNS servers take part: secondaries that transfer the zone, and one that is updated.
 type Outward struct {
-	// Serial says how serials of the zone grow: SerialCount or SerialClock.
-	Serial string
 	// Keys is the file of the TSIG keys that the settings below name.
 	Keys string
 	// Transfer says who may have all of the zone: each a network, "key=NAME", or both with a space between them.
@@ -21,17 +16,9 @@ type Outward struct {
 	UpdateServer, UpdateZone, UpdateName, UpdateKey, UpdateOwner string
 }
 
-// How serials of the zone grow.
-const (
-	SerialCount = "count" // by one
-	SerialClock = "clock" // to the time in seconds, if that is more
-)
-
 // validateOutward checks the settings by which DNS reaches other servers, as far as they can be without a look at the keys.
 func (c *Config) validateOutward() error {
 	switch {
-	case c.Outward.Serial != SerialCount && c.Outward.Serial != SerialClock:
-		return fmt.Errorf("dns_serial is %q, but must be %s or %s", c.Outward.Serial, SerialCount, SerialClock)
 	case c.Outward.UpdateServer == "" && (c.Outward.UpdateZone != "" || c.Outward.UpdateName != "" || c.Outward.UpdateKey != ""):
 		return errors.New("dns_update_zone, dns_update_name and dns_update_key need dns_update_server")
 	case c.Outward.UpdateServer != "" && c.Outward.UpdateZone == "":

@@ -121,8 +121,6 @@ var settings = []setting{
 		help: "answer for version.bind; on: the true one (default none)"},
 	{key: "dns_dnssec_key", flag: "dns-dnssec-key", arg: "FILE", kind: list, field: func(c *Config) any { return &c.DNS.SigningKeys },
 		help: "sign the zone with this key of 'gossip dns keygen' (DNSSEC); may be repeated"},
-	{key: "dns_serial", flag: "dns-serial", arg: "count|clock", kind: text, field: func(c *Config) any { return &c.Outward.Serial },
-		help: "how the zone's serial grows: by one, or to the time if that is more (default count)"},
 	{key: "dns_tsig_keys", flag: "dns-tsig-keys", arg: "FILE", kind: text, field: func(c *Config) any { return &c.Outward.Keys },
 		help: "TSIG keys, as 'tsig-keygen' writes them"},
 	{key: "dns_transfer", flag: "dns-transfer", arg: "NETWORK|key=NAME", kind: list, field: func(c *Config) any { return &c.Outward.Transfer },

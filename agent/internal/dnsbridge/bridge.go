@@ -61,11 +61,13 @@ type Bridge struct {
 	store  *view.Store
 	server *dnsserver.Server
 	signer *dnssec.Signer // nil: nothing is signed
-	zone   atomic.Pointer[zone.Zone]
 	out    *outward
 	empty  *zone.Zone // to answer from before there is a view
 
 	distances atomic.Pointer[zone.Distances]
+
+	writing sync.Mutex // held by who changes zone
+	zone    atomic.Pointer[zone.Zone]
 
 	follower follower
 	stale    atomic.Int64 // members shown as stale
@@ -81,7 +83,7 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 	if b.log == nil {
 		b.log = hclog.NewNullLogger()
 	}
-	zoneConfig := zone.Config{
+	empty, err := zone.New(zone.Config{
 		Origin:      cfg.Zone,
 		Self:        store.Load().Local,
 		NodeTTL:     cfg.NodeTTL,
@@ -92,13 +94,9 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		Services:    cfg.Services,
 		Reverse:     cfg.Reverse,
 		// The clock carries the serial over a restart: it is ahead of where an earlier run stopped, unless
-		// that changed more than once a second for its whole life.
-		Serial: clock(),
-	}
-	if cfg.Outward.ClockSerial {
-		zoneConfig.Clock = clock
-	}
-	empty, err := zone.New(zoneConfig)
+		// that changed more than once a second for its whole life. Secondaries that are ahead are noticed (advance).
+		Serial: uint32(time.Now().Unix()),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
@@ -233,6 +231,23 @@ func (b *Bridge) sleep(d time.Duration) bool {
 	}
 }
 
+// edit replaces the zone by what f makes of it, and reports whether that is another version.
+func (b *Bridge) edit(f func(*zone.Zone) *zone.Zone) (now *zone.Zone, changed bool) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	old := b.zone.Load()
+	now = f(old)
+	b.zone.Store(now)
+	return now, now.Serial() != old.Serial()
+}
+
+// advance gives a zone a later serial than a secondary has.
+func (b *Bridge) advance(origin string, past uint32) {
+	if _, changed := b.edit(func(z *zone.Zone) *zone.Zone { return z.Advance(origin, past) }); changed {
+		b.out.changed() // for the other secondaries
+	}
+}
+
 // apply shows a view, and returns when it is to be shown otherwise; zero means never.
 func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 	changes, again := b.follower.changes(time.Now(), snap)
@@ -241,13 +256,8 @@ func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 	if snap.Confidence.Isolated || snap.Confidence.Stale {
 		trust = zone.Doubtful
 	}
-	old := b.zone.Load()
-	next := old.Update(changes).WithTrust(trust)
-	if next == old {
-		return again
-	}
-	b.zone.Store(next)
-	if next.Serial() == old.Serial() {
+	next, changed := b.edit(func(z *zone.Zone) *zone.Zone { return z.Update(changes).WithTrust(trust) })
+	if !changed {
 		return again
 	}
 	b.changed.Store(time.Now().UnixNano())

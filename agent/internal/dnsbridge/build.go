@@ -8,8 +8,7 @@ import (
 
 // Build returns the zone of the newest view, without serving it.
 func Build(cfg Config, store *view.Store) (*zone.Zone, error) {
-	cfg.Server, cfg.SigningKeys = dnsserver.Config{}, nil
-	cfg.Outward = Outward{ClockSerial: cfg.Outward.ClockSerial}
+	cfg.Server, cfg.SigningKeys, cfg.Outward = dnsserver.Config{}, nil, Outward{}
 	b, err := New(cfg, store)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-645ce708/gossip/dnsserver/notify"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
@@ -17,10 +16,9 @@ import (
 
 // Outward is how the zone reaches other DNS servers: they transfer it, or are updated. The zero value: neither.
 type Outward struct {
-	Keys        string   // file of TSIG keys; "": none
-	Transfer    []string // who may transfer the zone, as transfer.ParseRule reads it
-	Notify      []string // secondaries to tell of changes: HOST[:PORT], maybe with " key=NAME" behind it
-	ClockSerial bool     // serials are at least the time
+	Keys     string   // file of TSIG keys; "": none
+	Transfer []string // who may transfer the zone, as transfer.ParseRule reads it
+	Notify   []string // secondaries to tell of changes: HOST[:PORT], maybe with " key=NAME" behind it
 
 	// A server to update, the zone there, the name in it that ours becomes, the name of a key, and what marks our records.
 	Server, Zone, Name, Key, Owner string
@@ -142,7 +140,7 @@ func hostPort(text string) (string, error) {
 // start begins to notify and to update. addr is where the zone is served.
 func (o *outward) start(addr string) {
 	if len(o.targets) > 0 {
-		cfg := notify.Config{Source: o.bridge.settled, Targets: o.targets, Log: o.bridge.log}
+		cfg := notify.Config{Source: o.bridge.settled, Advance: o.bridge.advance, Targets: o.targets, Log: o.bridge.log}
 		if served, err := netip.ParseAddrPort(addr); err == nil {
 			cfg.Local = served.Addr()
 		}
@@ -217,6 +215,3 @@ func (o *outward) addStats(stats map[string]string) {
 		}
 	}
 }
-
-// clock is the time as a serial.
-func clock() uint32 { return uint32(time.Now().Unix()) }

@@ -55,15 +55,14 @@ func Settings(c config.Config, version string) (Config, error) {
 		},
 		SigningKeys: c.DNS.SigningKeys,
 		Outward: Outward{
-			Keys:        c.Outward.Keys,
-			Transfer:    c.Outward.Transfer,
-			Notify:      c.Outward.Notify,
-			ClockSerial: c.Outward.Serial == config.SerialClock,
-			Server:      c.Outward.UpdateServer,
-			Zone:        c.Outward.UpdateZone,
-			Name:        c.Outward.UpdateName,
-			Key:         c.Outward.UpdateKey,
-			Owner:       c.Outward.UpdateOwner,
+			Keys:     c.Outward.Keys,
+			Transfer: c.Outward.Transfer,
+			Notify:   c.Outward.Notify,
+			Server:   c.Outward.UpdateServer,
+			Zone:     c.Outward.UpdateZone,
+			Name:     c.Outward.UpdateName,
+			Key:      c.Outward.UpdateKey,
+			Owner:    c.Outward.UpdateOwner,
 		},
 	}, nil
 }
