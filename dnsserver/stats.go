@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Stats is what a server has done since it was made. Counts only grow, but for Connections.
+// Stats is what a server has done since it was made. Counts only grow, but for Connections and Shedding.
 type Stats struct {
 	UDP, TCP, TLS uint64            // packets received, malformed ones included; TCP without TLS
 	Rcodes        map[string]uint64 // replies by code, such as "NOERROR"
@@ -20,6 +20,8 @@ type Stats struct {
 	Errors        uint64            // failures to read, write or make a reply
 	Slipped       uint64            // replies over the limit that went out empty
 	Dropped       uint64            // replies over the limit that did not go out
+	Lost          uint64            // packets that the kernel dropped, for want of room or since their network floods (Linux)
+	Shedding      uint64            // networks that flood and are kept out by the kernel, now
 	CookiesGood   uint64            // queries with a cookie of ours
 	CookiesBad    uint64            // queries with a cookie that is not ours, not the sender's, or too old
 	Connections   int               // open now, TLS included
@@ -37,7 +39,7 @@ var counted = [...]uint16{
 
 // counters count what a part of the server does. Each loop has its own, so that cores do not share cache lines.
 type counters struct {
-	udp, tcp, tls, truncated, stale, silent, errors, slipped, dropped, cookiesGood, cookiesBad,
+	udp, tcp, tls, truncated, stale, silent, errors, slipped, dropped, lost, shedding, cookiesGood, cookiesBad,
 	tcpRefused, tcpEvicted, tlsFailed atomic.Uint64
 
 	rcodes  [dns.RcodeBadCookie + 1]atomic.Uint64
@@ -73,7 +75,7 @@ func (c *counters) addTo(s *Stats) {
 	for to, from := range map[*uint64]*atomic.Uint64{
 		&s.UDP: &c.udp, &s.TCP: &c.tcp, &s.TLS: &c.tls, &s.Truncated: &c.truncated, &s.Stale: &c.stale, &s.Silent: &c.silent,
 		&s.Errors: &c.errors, &s.Slipped: &c.slipped, &s.Dropped: &c.dropped, &s.CookiesGood: &c.cookiesGood,
-		&s.CookiesBad: &c.cookiesBad, &s.TCPRefused: &c.tcpRefused, &s.TCPEvicted: &c.tcpEvicted, &s.TLSFailed: &c.tlsFailed,
+		&s.Lost: &c.lost, &s.Shedding: &c.shedding, &s.CookiesBad: &c.cookiesBad, &s.TCPRefused: &c.tcpRefused, &s.TCPEvicted: &c.tcpEvicted, &s.TLSFailed: &c.tlsFailed,
 	} {
 		*to += from.Load()
 	}

@@ -77,6 +77,9 @@ func (b *batchServer) start(s *Server) {
 			newBatch(s, int(f.Fd())).serve(&b.closing)
 		})
 	}
+	if s.policy.limiter != nil {
+		s.wg.Go(func() { b.shed(s) })
+	}
 }
 
 // Close makes the loops end. They close their sockets themselves.

@@ -23,6 +23,7 @@ func figures(s *dnsserver.Stats) map[string]uint64 {
 		"errors":       s.Errors,
 		"rate_slipped": s.Slipped,
 		"rate_dropped": s.Dropped,
+		"lost":         s.Lost,
 		"cookies_good": s.CookiesGood,
 		"cookies_bad":  s.CookiesBad,
 		"tcp_refused":  s.TCPRefused,
@@ -51,6 +52,7 @@ func (b *Bridge) Stats() map[string]string {
 		"problems":    strconv.Itoa(len(z.Problems())),
 		"ready":       strconv.FormatBool(b.ready()),
 		"connections": strconv.Itoa(s.Connections),
+		"shedding":    strconv.FormatUint(s.Shedding, 10),
 	}
 	if p99 := s.Latency.Quantile(0.99); p99 > 0 {
 		stats["latency_p50"], stats["latency_p99"] = "under "+s.Latency.Quantile(0.5).String(), "under "+p99.String()
@@ -113,6 +115,7 @@ func (b *Bridge) measure() {
 		metrics.SetGauge(metricName("age"), float32(b.age().Seconds()))
 		metrics.SetGauge(metricName("members"), float32(z.Members()))
 		metrics.SetGauge(metricName("connections"), float32(s.Connections))
+		metrics.SetGauge(metricName("shedding"), float32(s.Shedding))
 		if latest := s.Latency.Since(&old.Latency); latest.Quantile(1) > 0 {
 			metrics.SetGauge(metricName("latency_p50"), milliseconds(latest.Quantile(0.5)))
 			metrics.SetGauge(metricName("latency_p99"), milliseconds(latest.Quantile(0.99)))

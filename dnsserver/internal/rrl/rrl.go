@@ -4,13 +4,14 @@
 // BIND 9.9.4; of the replies over the limit a share is sent truncated ("slip"), so that a real client in such a network
 // gets through by TCP.
 //
-// Its memory is fixed, it does not lock or allocate, and it does no I/O; times are handed in.
+// Its memory is fixed, it hardly ever locks, it allocates nothing, and it does no I/O; times are handed in.
 package rrl
 
 import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -52,6 +53,9 @@ const (
 	bits6 = 56
 )
 
+// mark6 tells networks of IPv6, as numbers, from those of IPv4.
+const mark6 = 1 << bits6
+
 // slots is the number of counters in each row, a power of two; all of them take 1 MiB. A network shares a counter with
 // another one by chance, but hardly both of its counters with busy ones: 1000 networks over their limit at the same
 // time hit one in 4000 of the others.
@@ -68,7 +72,16 @@ type Limiter struct {
 	// A counter is the time, in ns, at which all that was sent would have been sent at the rate (the "theoretical
 	// arrival time" of the generic cell rate algorithm): one number instead of a balance and its date.
 	rows [2][slots]atomic.Int64
+
+	mu   sync.Mutex
+	loud map[uint64]int // samples of networks over their limit, since Loud
 }
+
+// One in so many replies over the limit is remembered with its network, and so many networks at most.
+const (
+	sampleRate = 64
+	maxLoud    = 256
+)
 
 // prefix4 is a network of IPv4 in the form that is fastest to compare.
 type prefix4 struct{ addr, mask uint32 }
@@ -79,6 +92,7 @@ func New(cfg Config) *Limiter {
 		interval: int64(time.Second) / int64(max(cfg.Rate, 1)),
 		slip:     uint32(max(cfg.Slip, 0)),
 		seed:     [2]uint64{rand.Uint64(), rand.Uint64()},
+		loud:     map[uint64]int{},
 	}
 	l.burst = int64(time.Second) - l.interval
 	for _, p := range cfg.Exempt {
@@ -123,7 +137,7 @@ func (l *Limiter) Decide(addr netip.Addr, kind Kind, now time.Duration) Action {
 		for _, b := range a[:bits6/8] {
 			network = network<<8 | uint64(b)
 		}
-		network |= 1 << 63 >> (63 - bits6) // apart from all of IPv4
+		network |= mark6
 	}
 	high, low := bits.Mul64(network^l.seed[0], l.seed[1]^uint64(kind)<<56|1)
 	hash := high ^ low
@@ -144,12 +158,52 @@ func (l *Limiter) Decide(addr netip.Addr, kind Kind, now time.Duration) Action {
 			}
 		}
 	}
-	switch {
-	case pass:
+	if pass {
 		return Send
+	}
+	if rand.Uint32N(sampleRate) == 0 {
+		l.note(network)
+	}
+	switch {
 	case l.slip > 0 && rand.Uint32N(l.slip) == 0:
 		return Slip
 	default:
 		return Drop
 	}
+}
+
+// note remembers a network that is over its limit.
+func (l *Limiter) note(network uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.loud[network]; known || len(l.loud) < maxLoud {
+		l.loud[network]++
+	}
+}
+
+// Loud returns the networks that were over their limit since the last call, with the replies by which they were, about.
+func (l *Limiter) Loud() map[netip.Prefix]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.loud) == 0 {
+		return nil
+	}
+	found := make(map[netip.Prefix]int, len(l.loud))
+	for network, n := range l.loud {
+		found[prefix(network)] = n * sampleRate
+	}
+	clear(l.loud)
+	return found
+}
+
+// prefix returns the network that a number stands for.
+func prefix(network uint64) netip.Prefix {
+	if network&mark6 == 0 {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(network >> 16), byte(network >> 8), byte(network)}), bits4)
+	}
+	var a [16]byte
+	for i := range bits6 / 8 {
+		a[i] = byte(network >> (bits6 - 8 - 8*i))
+	}
+	return netip.PrefixFrom(netip.AddrFrom16(a), bits6)
 }

@@ -81,6 +81,31 @@ func TestExempt(t *testing.T) {
 	}
 }
 
+// TestLoud: who is over the limit is known by name, and by how much, about.
+func TestLoud(t *testing.T) {
+	t.Parallel()
+	l := New(Config{Rate: 1})
+	send(l, "192.0.2.1", Answer, 100000, 0)
+	send(l, "2001:db8:12:34ff::1", NXDomain, 50000, 0)
+	send(l, "203.0.113.1", Answer, 1, 0)
+	got := l.Loud()
+	for network, want := range map[string]int{"192.0.2.0/24": 100000, "2001:db8:12:3400::/56": 50000, "203.0.113.0/24": 0} {
+		if n := got[netip.MustParsePrefix(network)]; n < want*3/4 || n > want*5/4 { // 7 standard deviations
+			t.Errorf("%s: %d, want about %d; all: %v", network, n, want, got)
+		}
+	}
+	if again := l.Loud(); len(again) > 0 {
+		t.Errorf("a second time: %v", again)
+	}
+	for i := range 100000 {
+		l.Decide(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), Answer, 0)
+		l.Decide(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), Answer, 0)
+	}
+	if n := len(l.Loud()); n > maxLoud {
+		t.Errorf("%d networks are remembered", n)
+	}
+}
+
 // A thousand loud networks leave hardly anybody else short.
 func TestNeighbours(t *testing.T) {
 	t.Parallel()
