@@ -88,12 +88,12 @@ func (b *batchServer) Close() error {
 	var errs []error
 	for _, f := range b.sockets {
 		c, err := f.SyscallConn()
-		if err == nil {
-			// This wakes a thread that waits in the socket, although the kernel says that nothing is connected.
-			err = onSocket(c, func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RD) })
+		if err != nil {
+			continue // its loop was awake and has ended by itself
 		}
-		// A loop that was awake may have ended by itself.
-		if err != nil && !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, os.ErrClosed) {
+		// This wakes a thread that waits in the socket, although the kernel says that nothing is connected.
+		_ = c.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RD) }) // or it has ended by now
+		if err != nil && !errors.Is(err, unix.ENOTCONN) {
 			errs = append(errs, fmt.Errorf("dns: wake a socket: %w", err))
 		}
 	}
