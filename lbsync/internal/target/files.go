@@ -89,7 +89,7 @@ func (p *pass) install(ctx context.Context) error {
 		return p.undo(t.fail(StageCheck, err))
 	}
 	p.rec.Written, p.rec.Structure, p.rec.WroteAt = []string{p.res.Hash}, p.structure(), t.now()
-	if t.adapter.Traits().Runtime {
+	if p.serversOnly() {
 		p.unsaved = true // the end of the pass will: what is on record is enough to go on from, and servers wait
 		return nil
 	}
@@ -99,13 +99,10 @@ func (p *pass) install(ctx context.Context) error {
 // beforeRename records what is about to happen, so that if this process dies in between the next one knows either content as
 // ours, trusts no process of the balancer to have loaded the new one, and has what to fall back on.
 func (p *pass) beforeRename() error {
-	traits := p.t.adapter.Traits()
-	servers := traits.Runtime && p.loaded.structure == p.structure() // no reload is needed, and going back would change nothing else
-	if !p.rec.Fallback && traits.Reloads && !servers {
-		if err := p.t.store.SaveFallback(p.t.ID(), p.old); err != nil {
-			return p.t.fail(StageState, err)
+	if !p.serversOnly() {
+		if err := p.keepFallback(); err != nil {
+			return err
 		}
-		p.rec.Fallback = true
 	}
 	p.rec.Loaded, p.rec.LoadedStructure = p.loaded.bytes, p.loaded.structure
 	if p.readErr == nil {
@@ -113,6 +110,24 @@ func (p *pass) beforeRename() error {
 	}
 	p.rec.Written, p.rec.WroteAt = []string{hashAll(p.old), p.res.Hash}, time.Time{}
 	return p.save()
+}
+
+// serversOnly tells that no reload should be needed.
+func (p *pass) serversOnly() bool {
+	return p.t.adapter.Traits().Runtime && p.readErr == nil && p.loaded.structure == p.structure()
+}
+
+// keepFallback keeps the content that is being replaced, to go back to if a reload fails; unless there is older content that is
+// known to be good.
+func (p *pass) keepFallback() error {
+	if p.rec.Fallback || !p.t.adapter.Traits().Reloads {
+		return nil
+	}
+	if err := p.t.store.SaveFallback(p.t.ID(), p.old); err != nil {
+		return p.t.fail(StageState, err)
+	}
+	p.rec.Fallback = true
+	return nil
 }
 
 // undo restores the files as they were at the beginning of the pass, and returns the failure that made it necessary.

@@ -308,6 +308,10 @@ func (p *pass) converge(ctx context.Context, leave Leave) error {
 		case err != nil:
 			trouble = p.t.fail(StageRuntime, err)
 			why = "the Runtime API refused a change"
+			if p.write && traits.Reloads {
+				trouble = errors.Join(trouble, p.keepFallback())
+				p.unsaved = true
+			}
 		case plan.Reload != "" && why == "":
 			why = plan.Reload
 		}
