@@ -190,7 +190,7 @@ const settled = 20 * time.Second
 func testBytes(c *cluster, r *report) error {
 	const events, pause = 20, 3 * time.Second
 	time.Sleep(settled)
-	for range 3 {
+	for range min(c.set.trials, 3) {
 		idle, ok, err := count(func() error {
 			time.Sleep(events * pause)
 			return nil
