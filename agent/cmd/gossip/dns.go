@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/seed-645ce708/gossip/agent/client"
 	"github.com/seed-645ce708/gossip/agent/internal/config"
@@ -23,7 +27,7 @@ func dnsCommand() *command {
 		args:     "[options]",
 		synopsis: "Answers DNS where no agent runs; exports, checks and connects the zone",
 		help: `Answers DNS as an agent does, from the members that an agent elsewhere knows, of gossip or Serf, or from a file that
-'gossip members -format json' wrote. It runs until it is interrupted.
+'gossip members -format json' wrote. It runs until it is interrupted; SIGHUP reads certificate and secrets again.
 
 Until the agent has listed its members the answer is SERVFAIL. While it cannot be reached, what was known last is
 answered, marked as stale, for -dns-stale-limit; then SERVFAIL again. The file is read anew when it changes; if it is
@@ -154,6 +158,28 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 	if err := c.printf("==> Serving DNS at %s for %s, from %s\n", bridge.Addr(), cfg.DNSZone, from); err != nil {
 		return err
 	}
+	var running sync.WaitGroup
+	running.Go(func() { reloadDNS(ctx, bridge, log) })
 	follow(ctx)
+	running.Wait()
 	return bridge.Close()
+}
+
+// reloadDNS reads certificate and secrets again on SIGHUP, as an agent does, until ctx ends.
+func reloadDNS(ctx context.Context, bridge *dnsbridge.Bridge, log hclog.Logger) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		if err := bridge.Reload(); err != nil {
+			log.Error("failed to reload files of DNS", "error", err)
+		} else {
+			log.Info("read certificate and secrets again")
+		}
+	}
 }

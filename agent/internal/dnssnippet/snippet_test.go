@@ -45,6 +45,22 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestDocumented: what the documentation shows is what is printed.
+func TestDocumented(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile("../../../docs/dns.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := Render("unbound", variants[""])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(docs), "$ gossip dns snippet unbound\n"+text+"```") {
+		t.Errorf("docs/dns.md does not show\n%s", text)
+	}
+}
+
 // checkers are how the programs check a file themselves. CoreDNS and systemd-resolved have no such way.
 var checkers = map[string]struct {
 	program string

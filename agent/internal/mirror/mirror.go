@@ -190,5 +190,7 @@ func (m *Mirror) agentsVerdict(members []*view.Member) view.Verdict {
 	m.tracker.Members(m.now, members)
 	m.tracker.Contact(m.now, "")
 	m.tracker.Tick(m.now)
-	return m.tracker.Judge(m.now, true)
+	v := m.tracker.Judge(m.now, true)
+	v.Confidence.LastContact = time.Time{} // that the agent answers says nothing of the others
+	return v
 }
