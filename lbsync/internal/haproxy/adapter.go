@@ -33,6 +33,7 @@ type Adapter struct {
 	passed   string           // the structure of what Check accepted last
 	main     mainFile
 	learned  learned
+	replaced string // the instance that our last reload replaced
 }
 
 // parsed is a file of ours, read back.

@@ -516,13 +516,16 @@ func TestLearns(t *testing.T) {
 	one, two := listen(t, "one", "127.0.0.1:0"), listen(t, "two", "127.0.0.1:0")
 	t.Run("keyword", func(t *testing.T) {
 		t.Parallel()
-		r := newRig(t, lbtest.HAProxy(t), func(c *config.Target) { c.HAProxy.Backends[0].Options = "check inter 50ms cookie x" })
+		b := lbtest.HAProxyWith(t, func(*lbtest.Balancer) lbtest.HAProxyLines {
+			return lbtest.HAProxyLines{Frontend: "\nresolvers r\n    nameserver n 127.0.0.1:1"}
+		})
+		r := newRig(t, b, func(c *config.Target) { c.HAProxy.Backends[0].Options = "check inter 50ms resolvers r" })
 		r.must(pools())
 		base := r.reloads
 		r.must(pools(one.server()))
 		r.sent = nil
 		r.must(pools(one.server(), two.server()))
-		if r.reloads != base+2 || len(r.sent) > 0 || !r.a.learned.refused["cookie"] {
+		if r.reloads != base+2 || len(r.sent) > 0 || !r.a.learned.refused["resolvers"] {
 			t.Errorf("%d reloads, sent %q", r.reloads-base, r.sent)
 		}
 	})

@@ -55,8 +55,9 @@ func (a *Adapter) snapshot(ctx context.Context) snapshot {
 // renewed waits until another worker answers at the Runtime API, and takes over what the old one knew of health.
 func (a *Adapter) renewed(ctx context.Context, before snapshot) error {
 	for {
-		info, servers, err := a.servers(ctx)
+		info, servers, err := a.snap(ctx)
 		if err == nil && info.Instance != before.instance {
+			a.replaced = before.instance
 			a.sink(ctx, before.servers, servers)
 			return nil
 		}

@@ -21,6 +21,8 @@ const (
 	calm = 400 * time.Millisecond
 	// tries is how often a step may fail in a way that is not understood before a reload is to do it.
 	tries = 2
+	// mixedTries is how often a worker that was replaced may answer, with poll between.
+	mixedTries = 50
 	// perLine is how many backends are asked for on one line.
 	perLine = 40
 )
@@ -121,8 +123,26 @@ func (a *Adapter) read(ctx context.Context) (adapter.Actual, error) {
 	}, nil
 }
 
-// servers asks for all servers of managed backends, and for the process that has them.
+// errMixed means that some answers came from one worker and others from the next.
+var errMixed = errors.New("it was reloaded meanwhile")
+
+// servers asks for all servers of managed backends, and for the process that has them. For a moment after a
+// reload the worker that was replaced may still accept connections: then it asks again.
 func (a *Adapter) servers(ctx context.Context) (cli.Info, plan.Actual, error) {
+	for try := 1; ; try++ {
+		info, servers, err := a.snap(ctx)
+		old := err == nil && info.Instance == a.replaced
+		if (!old && !errors.Is(err, errMixed)) || try == mixedTries {
+			return info, servers, err
+		}
+		if err := pause(ctx); err != nil {
+			return info, nil, err
+		}
+	}
+}
+
+// snap asks once.
+func (a *Adapter) snap(ctx context.Context) (cli.Info, plan.Actual, error) {
 	var names []string
 	for _, be := range a.cfg.HAProxy.Backends {
 		if runtime(be) {
@@ -172,7 +192,7 @@ func (a *Adapter) servers(ctx context.Context) (cli.Info, plan.Actual, error) {
 }
 
 func (a *Adapter) renewedMeanwhile() error {
-	return fmt.Errorf("haproxy at %s: %w: it was reloaded meanwhile", a.cfg.HAProxy.Runtime.Socket, cli.ErrSilent)
+	return fmt.Errorf("haproxy at %s: %w", a.cfg.HAProxy.Runtime.Socket, errMixed)
 }
 
 // ask sends the commands for each name, many on a line, and makes sure that one process answers them all.

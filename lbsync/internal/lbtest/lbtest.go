@@ -61,6 +61,7 @@ func Start(t testing.TB, argv ...string) *Process {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	p := &Process{done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p, p
+	cmd.WaitDelay = time.Second // a child that outlives it keeps the output open
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +71,18 @@ func Start(t testing.TB, argv ...string) *Process {
 		_ = cmd.Wait() // how it ends is up to the test
 	}()
 	t.Cleanup(func() {
-		_ = p.Signal(syscall.SIGTERM) // it may have ended
-		select {
-		case <-p.done:
-		case <-time.After(5 * time.Second):
-			_ = p.Kill() // it may have ended
-			<-p.done
+		// Again and again: a master that is just loading its configuration misses a signal.
+		for range 10 {
+			_ = p.Signal(syscall.SIGTERM) // it may have ended
+			select {
+			case <-p.done:
+			case <-time.After(500 * time.Millisecond):
+				continue
+			}
+			break
 		}
+		_ = p.Kill() // it may have ended
+		<-p.done
 		if t.Failed() {
 			t.Logf("output of %s:\n%s", argv[0], p.Output())
 		}

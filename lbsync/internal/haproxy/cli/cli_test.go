@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ func TestClassify(t *testing.T) {
 		{"no need to change the addr, no need to change the port by 'stats socket command'", OK},
 		{"IP changed from '127.0.0.9' to '::1', no need to change the port by 'stats socket command'", OK},
 		{"IP changed from '127.0.0.9' to '::1' by 'stats socket command'", OK}, // 3.x drops the other half
+		{"nothing changed", OK}, // 3.x
 		{"Invalid addr 'localhost' by 'stats socket command'", BadValue},
 		{"no need to change the addr, problem converting port 'abc' to an int by 'stats socket command'", BadValue},
 		{"'set server <srv> state' expects 'ready', 'drain' and 'maint'.", BadValue},
@@ -236,6 +238,34 @@ func TestParse(t *testing.T) {
 		if _, err := ParseProcesses(reply); err == nil {
 			t.Errorf("proc from %q", reply)
 		}
+	}
+}
+
+// TestParseLater reads what 3.2.0 prints.
+func TestParseLater(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("testdata", "3.2.0", name+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	state, err := ParseServersState(read("state"))
+	if err != nil || len(state) != 3 || state[2].Addr.String() != "[::1]:28105" || state[2].Up() || !state[2].Judged() || !state[1].InMaint() || state[0].BackendID != 3 {
+		t.Errorf("%+v %v", state, err)
+	}
+	conn, err := ParseServersConn(read("conn"))
+	if err != nil || len(conn) != 3 || conn[2].Ref != (Ref{"web", "n1"}) {
+		t.Errorf("%+v %v", conn, err)
+	}
+	stat, err := ParseStat(read("stat"))
+	if err != nil || len(stat) != 3 || stat[1].Status != "MAINT" || stat[0].Status != "DOWN" {
+		t.Errorf("%+v %v", stat, err)
+	}
+	info, err := ParseInfo(read("info"))
+	if err != nil || !info.Version.AtLeast(3, 2) || info.Instance != "3833@1795451734" {
+		t.Errorf("%+v %v", info, err)
 	}
 }
 

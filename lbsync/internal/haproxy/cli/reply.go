@@ -38,6 +38,7 @@ type sentence struct {
 var sentences = []sentence{
 	{OK, "New server registered."},
 	{OK, "Server deleted."},
+	{OK, "nothing changed"}, // to an address, by 3.x
 	{NoSuchServer, "No such server."},
 	{NoSuchBackend, "No such backend."},
 	{NoSuchBackend, "Can't find backend."},
