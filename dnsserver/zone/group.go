@@ -187,7 +187,7 @@ func (g *group) ptrSet() *RRset {
 		switch {
 		case g.below == "":
 			set.Names = append(set.Names, p.host.Name)
-		case p.browsable():
+		case p.browsable() && len(p.label)+len(g.below) < maxName: // the last dot makes up for a length
 			set.Names = append(set.Names, p.label+g.below)
 		default:
 			continue

@@ -34,7 +34,10 @@ func label(name string, exact bool) (string, bool) {
 			b.WriteByte(c)
 		}
 	}
-	return b.String(), b.Len() <= maxLabel
+	if b.Len() > maxLabel {
+		return "", false
+	}
+	return b.String(), true
 }
 
 func mustEscape(name string, i int) bool {

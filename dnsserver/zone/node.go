@@ -112,7 +112,7 @@ func (n *node) newOffers(cfg *settings, old *node) []offer {
 		}
 		serving := n.live && slices.ContainsFunc(byLabel[l], func(s Service) bool { return !s.Drain })
 		o := offer{label: l, part: n.newPart(byLabel[l], serving, was.part)}
-		if o.part.browsable() && len(l) < maxLabel {
+		if o.part.browsable() && len(l) < maxLabel && cfg.origin.fits(o.instanceKey()) {
 			if o.instance = was.instance; was.part != o.part || old.txt != n.txt {
 				o.instance = newInstance(cfg.of(l), o.part, n.txt)
 			}

@@ -236,7 +236,8 @@ func (u *update) link(n *node) {
 
 func (o offer) instanceKey() string { return key(o.part.label, "_"+o.label, tcpLabel) }
 
-// groupsOf yields the names of the sets that a node is part of: services, services by one tag, and tags.
+// groupsOf yields the names of the sets that a node is part of: services, services by one tag, and tags. Names too long
+// to be asked for are left out.
 func (u *update) groupsOf(n *node) func(yield func(string, *part) bool) {
 	return func(yield func(string, *part) bool) {
 		for _, o := range n.offers {
@@ -245,13 +246,13 @@ func (u *update) groupsOf(n *node) func(yield func(string, *part) bool) {
 				return
 			}
 			for _, p := range n.pairs {
-				if !yield(service+key(p.value, p.key), o.part) {
+				if k := service + key(p.value, p.key); u.cfg.origin.fits(k) && !yield(k, o.part) {
 					return
 				}
 			}
 		}
 		for _, p := range n.pairs {
-			if !yield(key(p.value, p.key, tagLabel), n.part) {
+			if k := key(p.value, p.key, tagLabel); u.cfg.origin.fits(k) && !yield(k, n.part) {
 				return
 			}
 		}

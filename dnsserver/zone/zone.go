@@ -72,6 +72,9 @@ func newOrigin(text string) (*origin, error) {
 	return &origin{key: string(k), text: strings.ToLower(strings.TrimSuffix(text, ".")) + "."}, nil
 }
 
+// fits reports whether a name below the origin, as a key, is short enough to be one (RFC 1035 section 2.3.4).
+func (o *origin) fits(key string) bool { return len(key)+len(o.key)+1 <= maxName }
+
 // Origin returns the zone's name in lower case with its last dot.
 func (z *Zone) Origin() string { return z.origin.text }
 
