@@ -24,13 +24,13 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer statsd.Close()
-	dir, rpc := t.TempDir(), freeAddr(t)
+	dir, rpc, dns := t.TempDir(), freeAddr(t), freeAddr(t)
 	settings := `{"statsd_addr": "` + statsd.LocalAddr().String() + `", "event_handlers": ["user=true"]}`
 	if err := os.WriteFile(filepath.Join(dir, "c.json"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r, err := startProcess(dir, os.Environ(), "gossip", "agent", "-config-file", "c.json", "-node", "a",
-		"-bind", "127.0.0.1:0", "-rpc-addr", rpc, "-dns-addr=", "-snapshot", "snapshot")
+		"-bind", "127.0.0.1:0", "-rpc-addr", rpc, "-dns-addr", dns, "-snapshot", "snapshot")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +45,9 @@ func TestMetrics(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if code := runProgram(t, "gossip", "resolve", "-dns-addr", dns, "a.node").code; code != 0 {
+		t.Errorf("gossip resolve: code %d", code)
+	}
 	if err := r.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +55,8 @@ func TestMetrics(t *testing.T) {
 		"serf-agent.serf.member.join:1.000000|c", "serf-agent.serf.events:1.000000|c", "serf-agent.serf.events.deploy:1.000000|c",
 		"serf-agent.agent.ipc.accept:", "serf-agent.agent.ipc.command:", "serf-agent.agent.invoke.true:",
 		"serf-agent.serf.snapshot.appendLine:", "serf-agent.memberlist.", "serf-agent." + host + ".runtime.num_goroutines:",
+		"serf-agent.gossip.dns.queries_udp:1.000000|c", "serf-agent.gossip.dns.replies_noerror:1.000000|c", "serf-agent.gossip.dns.type_a:1.000000|c",
+		"serf-agent.gossip.dns.changes:", "serf-agent." + host + ".gossip.dns.age:", "serf-agent." + host + ".gossip.dns.latency_p99:",
 	}
 	if err := statsd.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
