@@ -23,7 +23,3 @@ resource "gossip_primary_key" "this" {
     update = var.timeout
   }
 }
-
-data "gossip_keyring" "after" {
-  depends_on = [gossip_primary_key.this]
-}

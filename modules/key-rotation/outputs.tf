@@ -7,13 +7,3 @@ output "complete" {
   description = "Whether every node has the key."
   value       = gossip_key.this.complete
 }
-
-output "nodes" {
-  description = "Number of nodes that were asked."
-  value       = data.gossip_keyring.after.nodes
-}
-
-output "installed" {
-  description = "Number of nodes that have each key, by fingerprint. While a rotation is applied the key before is still among them."
-  value       = data.gossip_keyring.after.installed
-}

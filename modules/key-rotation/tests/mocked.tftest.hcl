@@ -7,13 +7,6 @@ mock_provider "gossip" {
       complete = true
     }
   }
-
-  mock_data "gossip_keyring" {
-    defaults = {
-      nodes     = 3
-      installed = { "31326cd8db972390f0a41fe9354e3830" = 3 }
-    }
-  }
 }
 
 run "given" {
@@ -31,7 +24,7 @@ run "given" {
   }
 
   assert {
-    condition     = output.key_id == "31326cd8db972390f0a41fe9354e3830" && output.complete && output.nodes == 3
+    condition     = output.key_id == "31326cd8db972390f0a41fe9354e3830" && output.complete
     error_message = "the outputs are not those of the key"
   }
 }

@@ -149,6 +149,23 @@ func (w *Workspace) Run(tb testing.TB, args ...string) string {
 // Try is Run for commands that may fail.
 func (w *Workspace) Try(tb testing.TB, args ...string) (string, error) {
 	tb.Helper()
+	out, err := w.command(tb, args...).CombinedOutput()
+	return string(out), err
+}
+
+// Measure is Run, and returns the memory in bytes of the largest process that took part: the program or a provider. It is 0
+// where the system does not tell.
+func (w *Workspace) Measure(tb testing.TB, args ...string) int64 {
+	tb.Helper()
+	cmd := w.command(tb, args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s %s: %v\n%s", filepath.Base(w.binary.Path), strings.Join(args, " "), err, out)
+	}
+	return peakMemory(cmd.ProcessState)
+}
+
+func (w *Workspace) command(tb testing.TB, args ...string) *exec.Cmd {
+	tb.Helper()
 	cmd := exec.CommandContext(tb.Context(), w.binary.Path, args...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(),
@@ -159,8 +176,7 @@ func (w *Workspace) Try(tb testing.TB, args ...string) (string, error) {
 		"TF_CLI_ARGS=-no-color",
 	)
 	cmd.Env = append(cmd.Env, w.env...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return cmd
 }
 
 // Build builds the provider into dir and returns its path.

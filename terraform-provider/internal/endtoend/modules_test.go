@@ -1,0 +1,183 @@
+package endtoend
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-645ce708/gossip/agent"
+	"github.com/seed-645ce708/gossip/agent/agenttest"
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/tftest"
+)
+
+// module makes a workspace of a module of ours.
+func module(t *testing.T, name string, env ...string) *tftest.Workspace {
+	t.Helper()
+	w := tftest.NewWorkspace(t, provider, env...)
+	if err := os.CopyFS(w.Dir, os.DirFS(filepath.Join(modules, name))); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(t, "init")
+	return w
+}
+
+// The modules' tests against agents of ours.
+func TestModulesForReal(t *testing.T) {
+	t.Parallel()
+	const key = "MDEyMzQ1Njc4OTAxMjM0NQ=="
+	waves := []string{"canary", "rest"}
+	cluster := agenttest.Cluster(t, "web", 2, func(i int, cfg *agent.Config) {
+		cfg.EncryptKey = key
+		cfg.Tags = map[string]string{"svc:web": "8080", "wave": waves[i]}
+		cfg.EventHandlers = []string{"query:release=printf v1"}
+	})
+	address := "GOSSIP_RPC_ADDR=" + cluster[0].RPCAddr()
+	t.Run("rolling-deploy", func(t *testing.T) {
+		t.Parallel()
+		w := module(t, "rolling-deploy", address)
+		if out := w.Run(t, "test", "-filter=tests/real.tftest.hcl"); !strings.Contains(out, "1 passed, 0 failed") {
+			t.Errorf("terraform test printed:\n%s", out)
+		}
+		// Members that answer otherwise stop the deploy at the first wave, and are named.
+		out, err := w.Try(t, "apply", "-auto-approve", "-var=release=v2", `-var=waves=["canary","rest"]`, "-var=wave_timeout=1s", "-var=query_timeout=500ms", "-var=interval=100ms")
+		if err == nil || !strings.Contains(out, `web-1: answered "v1"`) || strings.Contains(out, "wave_2[0]: Creating") {
+			t.Errorf("a deploy that nobody followed ended with %v:\n%s", err, out)
+		}
+	})
+	t.Run("service-endpoints", func(t *testing.T) {
+		t.Parallel()
+		w := module(t, "service-endpoints", address, `TF_VAR_services={"web"=2}`)
+		if out := w.Run(t, "test", "-filter=tests/real.tftest.hcl"); !strings.Contains(out, "1 passed, 0 failed") {
+			t.Errorf("terraform test printed:\n%s", out)
+		}
+	})
+	t.Run("key-rotation", func(t *testing.T) {
+		t.Parallel()
+		w := module(t, "key-rotation", address)
+		var ids []string
+		for i, key := range []string{"AAECAwQFBgcICQoLDA0ODw==", "EBESExQVFhcYGRobHB0eHw=="} {
+			version := strconv.Itoa(i)
+			w.Run(t, "apply", "-auto-approve", "-var=key_version="+version, "-var=key="+key)
+			w.Run(t, "plan", "-detailed-exitcode", "-var=key_version="+version, "-var=key="+key) // fails if there is any change
+			ids = append(ids, strings.TrimSpace(w.Run(t, "output", "-raw", "key_id")))
+		}
+		keys, err := agenttest.Dial(t, cluster[1]).ListKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(keys.Keys) != 2 || keys.PrimaryKeys[key] != 0 || ids[0] == ids[1] {
+			t.Errorf("after two rotations there are %d keys, and the first one is primary on %d nodes; the ids are %v", len(keys.Keys), keys.PrimaryKeys[key], ids)
+		}
+	})
+}
+
+// What the module renders starts an agent that joins.
+func TestAgentBootstrapForReal(t *testing.T) {
+	t.Parallel()
+	first := agenttest.Start(t, "first", nil)
+	w := module(t, "agent-bootstrap")
+	settings := `-var=settings={node_name="second",bind="127.0.0.1:0",rpc_addr="127.0.0.1:0",snapshot_path="` + filepath.Join(t.TempDir(), "snapshot") + `"}`
+	w.Run(t, "apply", "-auto-approve", `-var=retry_join=["`+first.GossipAddr()+`"]`, `-var=tags={"svc:web"="8080"}`, settings)
+	var config map[string]any
+	text := w.Run(t, "output", "-raw", "agent_config")
+	if err := json.Unmarshal([]byte(text), &config); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "agent.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "gossip")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/seed-645ce708/gossip/agent/cmd/gossip").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	second := exec.Command(program, "agent", "-config-file="+file)
+	if err := second.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = second.Process.Kill() // it may be gone
+		_ = second.Wait()         // killed
+	})
+	client := agenttest.Dial(t, first)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		members, err := client.Members(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range members {
+			if m.Name == "second" && m.Tags["svc:web"] == "8080" {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the agent did not join within 30 s: %v", members)
+		}
+	}
+}
+
+// Keys, tokens and write-only payloads are found nowhere: not in the state, the plan, the log, or what is printed.
+func TestSecretsAreNotKept(t *testing.T) {
+	t.Parallel()
+	const (
+		key     = "c2VjcmV0LW1hcmtlci1vZi1hLWtleS4u" // 24 bytes
+		payload = "secret-marker-of-a-payload"
+		token   = "secret-marker-of-a-token"
+	)
+	node := agenttest.Start(t, "n1", func(cfg *agent.Config) {
+		cfg.EncryptKey = "MDEyMzQ1Njc4OTAxMjM0NQ=="
+		cfg.RPCAuth = token
+	})
+	log := filepath.Join(t.TempDir(), "terraform.log")
+	w := tftest.NewWorkspace(t, provider, "GOSSIP_RPC_ADDR="+node.RPCAddr(), "GOSSIP_RPC_AUTH="+token, "TF_LOG=TRACE", "TF_LOG_PATH="+log,
+		"TF_VAR_key="+key, "TF_VAR_payload="+payload)
+	w.Write(t, "main.tf", source+`
+variable "key" {
+  type      = string
+  ephemeral = true
+}
+variable "payload" {
+  type      = string
+  ephemeral = true
+}
+resource "gossip_key" "k" {
+  key_wo         = var.key
+  key_wo_version = 1
+}
+resource "gossip_event" "e" {
+  name               = "secret"
+  payload_wo         = var.payload
+  payload_wo_version = 1
+}
+ephemeral "gossip_key" "random" {}
+data "gossip_keyring" "r" {
+  depends_on = [gossip_key.k]
+}
+`)
+	w.Run(t, "init")
+	printed := w.Run(t, "plan", "-out=plan.bin") + w.Run(t, "show", "-json", "plan.bin") + w.Run(t, "apply", "-auto-approve", "plan.bin")
+	printed += w.Run(t, "show", "-json")
+	texts := map[string]string{"what is printed": printed}
+	for what, file := range map[string]string{"the state": filepath.Join(w.Dir, "terraform.tfstate"), "the plan": filepath.Join(w.Dir, "plan.bin"), "the log": log} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[what] = string(text)
+	}
+	for what, text := range texts {
+		for _, secret := range []string{key, payload, token} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s is in %s", secret, what)
+			}
+		}
+	}
+	if !strings.Contains(texts["the log"], "gossip") || len(texts["the state"]) == 0 {
+		t.Error("the log or the state is not that of this run")
+	}
+}
