@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -97,7 +98,7 @@ func (m *Mirror) apply(now time.Time, v client.View) (again time.Time) {
 	switch {
 	case v.Updated.IsZero():
 		if v.Err != nil && (was.Err == nil || was.Err.Error() != v.Err.Error()) {
-			m.log.Warn("the agent cannot be reached; DNS answers SERVFAIL until it is", "error", v.Err)
+			m.log.Warn("the agent cannot be reached; DNS answers SERVFAIL until it is", "error", reason(v.Err))
 		}
 		return time.Time{}
 	case !v.Connected:
@@ -127,7 +128,7 @@ func (m *Mirror) apply(now time.Time, v client.View) (again time.Time) {
 func (m *Mirror) outage(was client.View) (again time.Time) {
 	if was.Connected && m.cfg.StaleLimit > 0 {
 		m.log.Warn("the agent cannot be reached; DNS answers with what was known last, marked as stale",
-			"error", m.source.Err, "limit", m.cfg.StaleLimit)
+			"error", reason(m.source.Err), "limit", m.cfg.StaleLimit)
 	}
 	m.store.Rejudge()
 	end := m.source.Since.Add(m.cfg.StaleLimit)
@@ -138,9 +139,17 @@ func (m *Mirror) outage(was client.View) (again time.Time) {
 	if !m.ended {
 		m.ended = true
 		m.log.Error("the agent could not be reached for too long; DNS answers SERVFAIL until it is",
-			"error", m.source.Err, "limit", m.cfg.StaleLimit)
+			"error", reason(m.source.Err), "limit", m.cfg.StaleLimit)
 	}
 	return time.Time{}
+}
+
+// reason says what a refused token means.
+func reason(err error) error {
+	if errors.Is(err, client.ErrAuth) {
+		return fmt.Errorf("%w: the agent wants its rpc_auth, and was shown none or another", err)
+	}
+	return err
 }
 
 func (m *Mirror) publish(members []*view.Member) {
