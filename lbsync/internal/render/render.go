@@ -1,21 +1,18 @@
 // Package render fills the operator's own templates, for files that the built-in forms of a driver do not
 // cover. They are Go's text/template; their data and functions are [Data] and [Funcs]. There is no clock, no
-// random number, no environment and no way to run anything: the same servers give the same bytes, which is
+// random number and no way to run anything: the same servers give the same bytes, which is
 // checked by rendering twice.
 package render
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"path/filepath"
 	"text/template"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
 // MaxSize bounds what a template may produce, in bytes.
@@ -24,9 +21,9 @@ const MaxSize = 16 << 20
 // Data is what a template sees.
 type Data struct {
 	Target   Target
-	Services map[string]pool.Service // those that the target uses, by name
-	Backends []Backend               // backends, upstreams or pools, as configured
-	Vars     map[string]string       // of the target
+	Services adapter.Pools     // those that the target uses, by name
+	Backends []Backend         // backends, upstreams or pools, as configured
+	Vars     map[string]string // of the target
 }
 
 // Backend is a backend, upstream or pool of the target.
@@ -67,12 +64,14 @@ func Load(path string) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	return Parse(path, string(text))
+	return parse(path, string(text), filepath.Dir(path))
 }
 
-// Parse parses the text of a template; name is for errors.
-func Parse(name, text string) (*Template, error) {
-	tmpl, err := template.New(name).Option("missingkey=error").Funcs(Funcs()).Parse(text)
+// Parse parses the text of a template; name is for errors. Its function file reads below the working folder.
+func Parse(name, text string) (*Template, error) { return parse(name, text, ".") }
+
+func parse(name, text, dir string) (*Template, error) {
+	tmpl, err := template.New(name).Option("missingkey=error").Funcs(Funcs(dir)).Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w", err) // says "template: name:line: what" itself
 	}
@@ -114,37 +113,4 @@ func (b *bounded) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("the result is larger than %d bytes", MaxSize)
 	}
 	return b.Buffer.Write(p)
-}
-
-// Funcs returns the functions of templates, besides those of text/template.
-func Funcs() template.FuncMap {
-	return template.FuncMap{
-		// service SERVICES NAME: the service, or an error that says which there are.
-		"service": func(all map[string]pool.Service, name string) (pool.Service, error) {
-			s, ok := all[name]
-			if !ok {
-				return s, fmt.Errorf("service %q is none that a backend of this target uses", name)
-			}
-			return s, nil
-		},
-		// ready SERVICE: its servers that take traffic.
-		"ready": pool.Service.Ready,
-		// tag SERVER KEY DEFAULT: a tag's value. Values that could end a word, a line or a quotation are never there.
-		"tag": func(s pool.Server, key, fallback string) string {
-			if v, ok := s.Tags[key]; ok {
-				return v
-			}
-			return fallback
-		},
-		"fail":    func(why string) (string, error) { return "", errors.New(why) },
-		"join":    func(sep string, words []string) string { return strings.Join(words, sep) },
-		"split":   func(sep, text string) []string { return strings.Split(text, sep) },
-		"lower":   strings.ToLower,
-		"upper":   strings.ToUpper,
-		"replace": func(old, with, text string) string { return strings.ReplaceAll(text, old, with) },
-		"toJSON": func(v any) (string, error) {
-			out, err := json.Marshal(v)
-			return string(out), err
-		},
-	}
 }

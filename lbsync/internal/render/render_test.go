@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/render"
 )
@@ -12,7 +13,7 @@ import (
 func data() render.Data {
 	return render.Data{
 		Target: render.Target{Kind: "haproxy", Name: "edge"},
-		Services: map[string]pool.Service{"web": {Name: "web", Servers: []pool.Server{
+		Services: adapter.Pools{"web": {Name: "web", Servers: []pool.Server{
 			{Name: "a", Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Weight: 100, Tags: map[string]string{"zone": "eu"}},
 			{Name: "b", Addr: netip.MustParseAddr("fd00::2"), Port: 81, Weight: 5, State: pool.Draining},
 		}}},
@@ -32,6 +33,25 @@ func TestExecute(t *testing.T) {
 		"tags":             {`{{range .Services.web.Servers}}{{tag . "zone" "none"}} {{end}}`, "eu none \n", ""},
 		"words":            {`{{"a,b" | split "," | join "+" | upper | replace "A" "x" | lower}}`, "x+b\n", ""},
 		"json":             {`{{toJSON .Backends | len}}`, "", "\x00"},
+		"sort, limit":      {`{{range sortBy "weight" .Services.web.Servers | limit 1}}{{.Name}}{{end}}`, "b\n", ""},
+		"where":            {`{{range where "zone" "eu" .Services.web.Servers}}{{.Name}}{{end}}{{range whereNot "family" "ipv4" .Services.web.Servers}}{{.Name}}{{end}}`, "ab\n", ""},
+		"group":            {`{{range groupBy "family" .Services.web.Servers}}{{.Key}}:{{range .Servers}}{{.Name}}{{end}} {{end}}`, "ipv4:a ipv6:b \n", ""},
+		"first, last":      {`{{(first .Services.web.Servers).Name}}{{(last .Services.web.Servers).Name}}`, "ab\n", ""},
+		"first of none":    {`{{first (where "zone" "us" .Services.web.Servers)}}`, "", "there is none"},
+		"shuffle":          {`{{len (seededShuffle "lb-1" .Services.web.Servers)}}`, "2\n", ""},
+		"defaults":         {`{{default "x" ""}}{{coalesce "" "y" "z"}}{{required "why" "v"}}`, "xyv\n", ""},
+		"required":         {`{{required "no zone" ""}}`, "", "no zone"},
+		"numbers":          {`{{add 1 2}} {{sub 5 2}} {{mul 2 3}} {{div 7 2}} {{min 1 2}} {{max 1 2}} {{scale 100 256 50}} {{scale 256 100 1}} {{scale 10 20 0}}`, "3 3 6 3 1 2 128 1 0\n", ""},
+		"div by zero":      {`{{div 1 0}}`, "", "by zero"},
+		"no number":        {`{{add 1 "x"}}`, "", "no whole number"},
+		"text":             {`{{trim "  a "}}{{regexMatch "^a+$" "aaa"}} {{hostport "fd00::1" 80}} {{hashID "web-1"}}`, "atrue [fd00::1]:80 1991751456\n", ""},
+		"indent":           {"{{indent 2 \"a\\n\\nb\"}}", "  a\n\n  b\n", ""},
+		"quotes":           {"{{quote `a\"b`}} {{haQuote `a'b`}} {{ngxQuote `a\"b`}} {{yamlQuote `a: b`}} {{haTok `a-b`}}", `"a\"b" 'a'\''b' "a\"b" "a: b" a-b` + "\n", ""},
+		"no token":         {`{{haTok "a b"}}`, "", "no plain word"},
+		"nginx variable":   {`{{ngxQuote "$host"}}`, "", "dollar"},
+		"environment":      {`{{env "PATH"}}`, "", "LBSYNC_"},
+		"file outside":     {`{{file "../render.go"}}`, "", "file:"},
+		"file":             {`{{len (file "render_test.go") | min 1}}`, "1\n", ""},
 		"unknown service":  {`{{service .Services "db"}}`, "", `service "db" is none`},
 		"missing key":      {`{{.Services.db.Name}}`, "", "db"},
 		"fails on purpose": {`{{fail "no zone"}}`, "", "no zone"},
