@@ -32,7 +32,7 @@ lint: ## Only the linter, which is built on first use
 	@.ci/lint
 
 .PHONY: bench
-bench: bench-go bench-gossip ## Run all measurements: about an hour, alone on the machine
+bench: bench-go bench-dns bench-gossip ## Run all measurements: about an hour, alone on the machine
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
@@ -41,6 +41,13 @@ bench-go: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
 .PHONY: bench-gossip
 bench-gossip: build ## Measure clusters of real agents, and Serf's where it is installed (ARGS="-tests event,fail")
 	go build -trimpath -o bin/.bench ./agent/internal/bench && exec bin/.bench $(ARGS)
+
+.PHONY: bench-dns
+bench-dns: ## Measure DNS beside NSD, Knot, BIND and CoreDNS, as far as they are installed (Linux; minutes)
+	go build -trimpath -o bin/.bench-dns ./dnsserver/internal/bench
+	bin/.bench-dns
+	bin/.bench-dns -free
+	bin/.bench-dns -rate 10000 -mix service
 
 .PHONY: simulate
 simulate: ## Measure clusters that exist only in memory, Serf's timing beside ours (N=10000 or N=10,100,1000)

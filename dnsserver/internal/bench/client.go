@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The load: so many sockets with so many questions under way in each. It must cost less than the servers do.
+// The load must cost less than the servers do.
 const (
-	flows      = 8
-	underWay   = 32
-	replySize  = 2048
-	lostAfter  = time.Second
-	queryRoom  = 320
-	socketRoom = 4 << 20
+	// maxUnderWay is how many questions can be under way in a socket.
+	maxUnderWay = 32
+	replySize   = 2048
+	lostAfter   = time.Second
+	queryRoom   = 320
+	socketRoom  = 4 << 20
 )
 
 // outcome is what came of a burst.
@@ -31,8 +31,8 @@ type outcome struct {
 	took                  time.Duration
 }
 
-// load asks the server for a while: as many questions as it answers, or so many a second.
-func load(p placement, addr string, m mix, d time.Duration, rate int) (outcome, error) {
+// load asks the server for the time of a burst: as many questions as it answers, or at the rate wanted.
+func load(o options, p placement, addr string, m mix) (outcome, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return outcome{}, err
@@ -44,17 +44,17 @@ func load(p placement, addr string, m mix, d time.Duration, rate int) (outcome, 
 	results := make(chan result)
 	for i := range p.workers {
 		go func() {
-			var o outcome
+			var got outcome
 			err := on(p.client, func() error {
-				c, err := newClient(to, m, flows/p.workers, i*7919)
+				c, err := newClient(to, m, o.sockets/p.workers, o.underWay, i*7919)
 				if err != nil {
 					return err
 				}
 				defer c.close()
-				o, err = c.run(d, float64(rate)/float64(p.workers))
+				got, err = c.run(o.burst, float64(o.rate)/float64(p.workers))
 				return err
 			})
-			results <- result{o, err}
+			results <- result{got, err}
 		}()
 	}
 	var sum outcome
@@ -84,19 +84,19 @@ type client struct {
 // flow is a socket with its questions. The ID of a question is its place.
 type flow struct {
 	fd      int
-	since   [underWay]time.Duration // when it was asked; 0 if nothing is under way there
-	asked   [underWay]int
+	since   [maxUnderWay]time.Duration // when it was asked; 0 if nothing is under way there
+	asked   [maxUnderWay]int
 	free    []int
-	in, out [underWay]unix.Mmsghdr
-	inVec   [underWay]unix.Iovec
-	outVec  [underWay]unix.Iovec
-	replies [underWay][replySize]byte
-	queries [underWay][queryRoom]byte
+	in, out [maxUnderWay]unix.Mmsghdr
+	inVec   [maxUnderWay]unix.Iovec
+	outVec  [maxUnderWay]unix.Iovec
+	replies [maxUnderWay][replySize]byte
+	queries [maxUnderWay][queryRoom]byte
 }
 
-func newClient(to netip.AddrPort, m mix, count, first int) (*client, error) {
+func newClient(to netip.AddrPort, m mix, sockets, underWay, first int) (*client, error) {
 	c := &client{mix: m, next: first % len(m.questions)}
-	for range count {
+	for range sockets {
 		f := new(flow)
 		var err error
 		if f.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -180,7 +180,7 @@ func (c *client) run(d time.Duration, rate float64) (outcome, error) {
 
 // receive takes what replies there are.
 func (c *client) receive(f *flow) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.in)), underWay, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.in)), maxUnderWay, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}
@@ -191,7 +191,7 @@ func (c *client) receive(f *flow) int {
 			continue
 		}
 		id := int(reply[0])<<8 | int(reply[1])
-		if id >= underWay || f.since[id] == 0 {
+		if id >= maxUnderWay || f.since[id] == 0 {
 			c.wrong++ // late: it was given up
 			continue
 		}

@@ -35,6 +35,8 @@ type options struct {
 	extra  []string
 	free   bool
 	procs  int
+
+	sockets, underWay int
 }
 
 func main() {
@@ -51,6 +53,8 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 0, "queries a second; 0 means as many as the server answers")
 	flag.BoolVar(&o.free, "free", false, "two workers and two clients on all processors, instead of one of each on a processor of its own")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of our server; 0 leaves it to the server")
+	flag.IntVar(&o.sockets, "sockets", 8, "how many sockets ask")
+	flag.IntVar(&o.underWay, "outstanding", 32, "how many questions each of them has under way at once, 32 at most")
 	mixes := flag.String("mix", "A,service,SRV,NXDOMAIN", "which questions, with commas between them")
 	peers := flag.String("peers", "nsd,knot,bind,coredns", "which servers beside ours, with commas between them")
 	extra := flag.String("extra", "", "servers that run already and serve the zone, as NAME@ADDR:PORT@PID, with commas between them")
@@ -58,6 +62,10 @@ func main() {
 	o.mixes, o.peers, o.extra = list(*mixes), list(*peers), list(*extra)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if o.sockets < 2 || o.underWay < 1 || o.underWay > maxUnderWay || o.rounds < 1 || o.rate < 0 {
+		fmt.Fprintln(os.Stderr, "bench: there must be at least 2 sockets, 1 to 32 questions under way in each, and a round")
+		os.Exit(2)
+	}
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -94,7 +102,7 @@ func run(ctx context.Context, o options) error {
 	for _, s := range all {
 		fmt.Printf("%s: %s\n", s.name, s.version)
 	}
-	fmt.Printf("%s; %d rounds of %v", plan, o.rounds, o.burst)
+	fmt.Printf("%s; %d rounds of %v; %d sockets with %d questions under way", plan, o.rounds, o.burst, o.sockets, o.underWay)
 	if o.rate > 0 {
 		fmt.Printf(" at %d queries a second", o.rate)
 	}
@@ -150,7 +158,7 @@ func compare(ctx context.Context, o options, p placement, dir string, m mix, ser
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
-			got, err := load(p, r.addr, m, o.burst, o.rate)
+			got, err := load(o, p, r.addr, m)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
