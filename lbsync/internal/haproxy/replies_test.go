@@ -93,8 +93,6 @@ backend maphash
 		{"add server web/x 127.0.0.1:1 track web/dyn1", cli.BadValue},
 		{"add server web/a/b 127.0.0.1:1", cli.BadValue},
 		{"add server web/a,b 127.0.0.1:1", cli.BadValue},
-		{"add server web/x 127.0.0.1:1 id 4000000001", cli.BadValue},
-		{"add server web/x 127.0.0.1:1 id 0", cli.BadValue},
 		{"add server web/x 127.0.0.1:1 id 2000000001", cli.OK},
 		{"enable server web/dyn1", cli.OK},
 		{"del server web/dyn1", cli.NotInMaint},
@@ -106,7 +104,8 @@ backend maphash
 		{"show servers conn nope", cli.NoSuchBackend},
 	}
 	if !cli.ParseVersion(raw(t, b.Admin, "show version")).AtLeast(3, 0) {
-		rows = append(rows, row{"set server web/slot1 addr ::1 port +5", cli.BadValue}, row{"add server web/y 127.0.0.1:1 cookie c", cli.KeywordRefused})
+		rows = append(rows, row{"set server web/slot1 addr ::1 port +5", cli.BadValue}, row{"add server web/y 127.0.0.1:1 cookie c", cli.KeywordRefused},
+			row{"add server web/y 127.0.0.1:1 id 4000000001", cli.BadValue}, row{"add server web/y 127.0.0.1:1 id 0", cli.BadValue})
 	}
 	for _, tt := range rows {
 		reply := raw(t, b.Admin, tt.line)

@@ -106,10 +106,10 @@ func (a *Adapter) read(ctx context.Context) (adapter.Actual, error) {
 			return adapter.Actual{}, running(err)
 		}
 		info, err := cli.ParseInfo(reply)
-		if err != nil {
-			return adapter.Actual{}, nil // a master whose worker does not speak: its instance is not known
+		if errors.Is(err, cli.ErrFormat) { // a master whose worker does not speak: its instance is not known
+			info, err = cli.Info{}, nil
 		}
-		return adapter.Actual{Instance: info.Instance, Started: info.Started, Version: info.Version.Text}, nil
+		return adapter.Actual{Instance: info.Instance, Started: info.Started, Version: info.Version.Text}, err
 	}
 	info, servers, err := a.servers(ctx)
 	if err != nil {
@@ -230,7 +230,7 @@ func (a *Adapter) ask(ctx context.Context, names []string, commands func(string)
 // backend.
 func parseBackend(replies []string) (map[string]plan.Server, error) {
 	states, err := cli.ParseServersState(replies[0])
-	var refused *cli.Refused
+	var refused *cli.RefusedError
 	if errors.As(err, &refused) && refused.Kind == cli.NoSuchBackend {
 		return nil, nil
 	}
@@ -350,7 +350,7 @@ func (l *learned) forget(ref cli.Ref) {
 // contain it again.
 func (a *Adapter) learn(step plan.Step, err error) bool {
 	l := &a.learned
-	var refused *cli.Refused
+	var refused *cli.RefusedError
 	if !errors.As(err, &refused) {
 		return false // nobody knows whether it was done
 	}

@@ -175,7 +175,7 @@ defaults
     timeout queue 5s
     option idle-close-on-response
     %s
-frontend web
+frontend www
     bind %s
     default_backend web
     %s

@@ -183,10 +183,23 @@ func loaded(t *testing.T, cfg *config.Config, servers int) error {
 	return nil
 }
 
-// TestHAProxyUnderLoad: members join and leave a real HAProxy under load, through reloads; not one request
-// is lost.
+// TestHAProxyUnderLoad: members join and leave a real HAProxy under load, by reloads and over the Runtime API; not one
+// request is lost.
 func TestHAProxyUnderLoad(t *testing.T) {
 	t.Parallel()
+	for name, text := range map[string]string{
+		"reloads": haproxyTarget,
+		"runtime": strings.Replace(haproxyTarget, "  reload {", "  runtime { socket = \"admin.sock\" }\n  reload {", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			haproxyUnderLoad(t, text, name == "runtime")
+		})
+	}
+}
+
+func haproxyUnderLoad(t *testing.T, text string, runtime bool) {
+	t.Helper()
 	b := lbtest.HAProxy(t)
 	webs := map[string]*httptest.Server{}
 	for _, name := range []string{"a", "b", "c"} {
@@ -194,11 +207,12 @@ func TestHAProxyUnderLoad(t *testing.T) {
 	}
 	at := func(name, status string) api.Member { return member(name, webs[name].Listener.Addr().String(), status) }
 	src := newSource()
-	cfg := startLoop(t, src, b.Dir, head+haproxyTarget)
+	cfg := startLoop(t, src, b.Dir, head+text)
 	src.members(at("a", "alive"), at("b", "alive"))
 	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
 	lbtest.Eventually(t, func() error { _, err := b.Get(); return err })
 
+	instance := recorded(t, cfg)
 	load := lbtest.StartLoad(t, b.Addr)
 	for range 3 {
 		src.members(at("a", "alive"), at("b", "alive"), at("c", "alive"))
@@ -210,11 +224,24 @@ func TestHAProxyUnderLoad(t *testing.T) {
 	}
 	webs["b"].Close() // gracefully: what runs is finished
 	enough(t, load, 200)
+	if now := recorded(t, cfg); runtime && now != instance {
+		t.Errorf("reloaded: %s became %s", instance, now)
+	}
 	err := load.Stop()
 	t.Logf("%d requests, %d failed", load.OK.Load(), load.Failed.Load())
 	if load.Failed.Load() > 0 {
 		t.Errorf("%d of %d requests failed, the first with: %v", load.Failed.Load(), load.OK.Load()+load.Failed.Load(), err)
 	}
+}
+
+// recorded returns the process of the balancer that the state folder knows.
+func recorded(t *testing.T, cfg *config.Config) string {
+	t.Helper()
+	rec, err := record.Peek(cfg.StateDir).Target(cfg.Targets[0].ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec.Instance
 }
 
 // enough waits until n more requests were answered.

@@ -43,6 +43,7 @@ func TestClassify(t *testing.T) {
 		{"Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.", StaticWeight},
 		{"Already exists a server with the same name in backend.", Exists},
 		{"Backend must use a dynamic load balancing to support dynamic servers.", StaticBackend},
+		{"Backend does not support dynamic servers : backend 'static' uses a non dynamic load balancing method.", StaticBackend}, // 3.4
 		{"'cookie' option is not accepted for dynamic server", KeywordRefused},
 		{"unable to use web/dyn1 for tracking as it is a dynamic server.", BadValue},
 		{"character '/' is not permitted in server name 'bad/name'.", BadValue},
@@ -60,7 +61,7 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%q is %q, want %q", tt.reply, got, tt.want)
 		}
 	}
-	r := &Refused{Kind: KeywordRefused, Reply: "'cookie' option is not accepted for dynamic server\n"}
+	r := &RefusedError{Kind: KeywordRefused, Reply: "'cookie' option is not accepted for dynamic server\n"}
 	if r.Keyword() != "cookie" {
 		t.Errorf("keyword %q", r.Keyword())
 	}

@@ -130,7 +130,7 @@ func (c *Client) Query(ctx context.Context, commands ...Command) ([]string, erro
 }
 
 // Change sends commands of which none but the last may be DelServer, and none but the first WaitRemovable, and returns the first failure, a
-// *Refused, or an error of Do. The commands after one that failed were tried, too.
+// *RefusedError, or an error of Do. The commands after one that failed were tried, too.
 func (c *Client) Change(ctx context.Context, commands ...Command) error {
 	reply, err := c.Do(ctx, commands...)
 	if err != nil {
@@ -145,11 +145,11 @@ func (c *Client) Change(ctx context.Context, commands ...Command) error {
 			return fmt.Errorf("haproxy at %s: %w: %d replies to %d commands", c.address, ErrSilent, len(replies), len(commands))
 		}
 		if kind := Classify(replies[i]); kind != OK {
-			return &Refused{Command: command, Kind: kind, Reply: replies[i]}
+			return &RefusedError{Command: command, Kind: kind, Reply: replies[i]}
 		}
 	}
 	if len(replies) > len(commands) {
-		return &Refused{Command: commands[len(commands)-1], Kind: Unknown, Reply: strings.Join(replies[len(commands):], "; ")}
+		return &RefusedError{Command: commands[len(commands)-1], Kind: Unknown, Reply: strings.Join(replies[len(commands):], "; ")}
 	}
 	return nil
 }

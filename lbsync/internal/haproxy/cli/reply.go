@@ -49,6 +49,7 @@ var sentences = []sentence{
 	{Referenced, "This server cannot be removed at runtime due to other configuration elements pointing to it."},
 	{StaticWeight, "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'."},
 	{StaticBackend, "Backend must use a dynamic load balancing to support dynamic servers."},
+	{StaticBackend, "Backend does not support dynamic servers : "}, // 3.4
 	{Denied, "Permission denied"},
 	{UnknownCommand, "Unknown command"},
 	{BadValue, "Invalid addr '"},
@@ -89,19 +90,19 @@ func Classify(reply string) Kind {
 	return Unknown
 }
 
-// Refused is a command that HAProxy did not do.
-type Refused struct {
+// RefusedError is a command that HAProxy did not do.
+type RefusedError struct {
 	Command Command
 	Kind    Kind
 	Reply   string // as it came
 }
 
-func (r *Refused) Error() string {
+func (r *RefusedError) Error() string {
 	return fmt.Sprintf("haproxy answered to %q: %s", r.Command.String(), r.said())
 }
 
 // said is the reply on one line, cut.
-func (r *Refused) said() string {
+func (r *RefusedError) said() string {
 	text := strings.Join(strings.FieldsFunc(r.Reply, func(c rune) bool { return c <= ' ' || c == 0x7f }), " ")
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + " ..."
@@ -109,11 +110,11 @@ func (r *Refused) said() string {
 	return text
 }
 
-// Is makes a Refused of kind Denied an ErrDenied.
-func (r *Refused) Is(target error) bool { return target == ErrDenied && r.Kind == Denied }
+// Is makes a RefusedError of kind Denied an ErrDenied.
+func (r *RefusedError) Is(target error) bool { return target == ErrDenied && r.Kind == Denied }
 
 // Keyword returns the option that was refused, if Kind is KeywordRefused.
-func (r *Refused) Keyword() string {
+func (r *RefusedError) Keyword() string {
 	if m := refusedKeyword.FindStringSubmatch(strings.TrimSpace(r.Reply)); m != nil {
 		return m[1]
 	}

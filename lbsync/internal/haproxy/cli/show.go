@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// errFormat is the root of what the parsers say.
-var errFormat = errors.New("haproxy's answer has an unknown form")
+// ErrFormat means that an answer has a form that is not known.
+var ErrFormat = errors.New("haproxy's answer has an unknown form")
 
 // Bits of ServerState.Admin. A server written `disabled` keeps the configured bit after it was made ready, so
 // that states are told by bits and never by equality.
@@ -71,7 +71,7 @@ func header(line, sep string) table {
 func (t table) has(names ...string) error {
 	for _, n := range names {
 		if _, ok := t.column[n]; !ok {
-			return fmt.Errorf("%w: there is no column %s", errFormat, n)
+			return fmt.Errorf("%w: there is no column %s", ErrFormat, n)
 		}
 	}
 	return nil
@@ -95,9 +95,9 @@ func ParseServersState(reply string) ([]ServerState, error) {
 	version, rest, _ := strings.Cut(reply, "\n")
 	if strings.TrimSpace(version) != "1" {
 		if kind := Classify(version); kind == NoSuchBackend {
-			return nil, &Refused{Command: ShowState(""), Kind: kind, Reply: version}
+			return nil, &RefusedError{Command: ShowState(""), Kind: kind, Reply: version}
 		}
-		return nil, fmt.Errorf("%w: show servers state begins with %.40q", errFormat, version)
+		return nil, fmt.Errorf("%w: show servers state begins with %.40q", ErrFormat, version)
 	}
 	var t table
 	var all []ServerState
@@ -114,7 +114,7 @@ func ParseServersState(reply string) ([]ServerState, error) {
 			continue
 		}
 		if t.column == nil {
-			return nil, fmt.Errorf("%w: show servers state has no header", errFormat)
+			return nil, fmt.Errorf("%w: show servers state has no header", ErrFormat)
 		}
 		s := ServerState{
 			Backend: t.get(row, "be_name"), Name: t.get(row, "srv_name"),
@@ -124,7 +124,7 @@ func ParseServersState(reply string) ([]ServerState, error) {
 		}
 		id, err := strconv.ParseUint(t.get(row, "srv_id"), 10, 32)
 		if err != nil || s.Name == "" {
-			return nil, fmt.Errorf("%w: show servers state has the row %.80q", errFormat, line)
+			return nil, fmt.Errorf("%w: show servers state has the row %.80q", ErrFormat, line)
 		}
 		s.ID = uint32(id)
 		if addr, err := netip.ParseAddr(t.get(row, "srv_addr")); err == nil {
@@ -135,7 +135,7 @@ func ParseServersState(reply string) ([]ServerState, error) {
 		all = append(all, s)
 	}
 	if t.column == nil {
-		return nil, fmt.Errorf("%w: show servers state has no header", errFormat)
+		return nil, fmt.Errorf("%w: show servers state has no header", ErrFormat)
 	}
 	return all, nil
 }
@@ -151,7 +151,7 @@ type ServerConn struct {
 func ParseServersConn(reply string) ([]ServerConn, error) {
 	first, rest, _ := strings.Cut(reply, "\n")
 	if !strings.HasPrefix(first, "#") {
-		return nil, fmt.Errorf("%w: show servers conn begins with %.40q", errFormat, first)
+		return nil, fmt.Errorf("%w: show servers conn begins with %.40q", ErrFormat, first)
 	}
 	t := header(first, " ")
 	if err := t.has("bkname/svname", "used_cur"); err != nil {
@@ -165,7 +165,7 @@ func ParseServersConn(reply string) ([]ServerConn, error) {
 		}
 		backend, server, ok := strings.Cut(t.get(row, "bkname/svname"), "/")
 		if _, err := strconv.Atoi(t.get(row, "used_cur")); !ok || err != nil {
-			return nil, fmt.Errorf("%w: show servers conn has the row %.80q", errFormat, line)
+			return nil, fmt.Errorf("%w: show servers conn has the row %.80q", ErrFormat, line)
 		}
 		all = append(all, ServerConn{Ref{backend, server}, t.number(row, "used_cur"), t.number(row, "idle_cur")})
 	}
@@ -187,7 +187,7 @@ type ServerStat struct {
 func ParseStat(reply string) ([]ServerStat, error) {
 	first, rest, _ := strings.Cut(reply, "\n")
 	if !strings.HasPrefix(first, "#") {
-		return nil, fmt.Errorf("%w: show stat begins with %.40q", errFormat, first)
+		return nil, fmt.Errorf("%w: show stat begins with %.40q", ErrFormat, first)
 	}
 	t := header(first, ",")
 	if err := t.has("pxname", "svname", "scur", "status", "bck"); err != nil {
@@ -207,7 +207,7 @@ func ParseStat(reply string) ([]ServerStat, error) {
 			Connects: t.number(row, "connect"), Reused: t.number(row, "reuse"),
 		}
 		if s.Ref.Server == "" || s.Status == "" {
-			return nil, fmt.Errorf("%w: show stat has the row %.80q", errFormat, line)
+			return nil, fmt.Errorf("%w: show stat has the row %.80q", ErrFormat, line)
 		}
 		all = append(all, s)
 	}
@@ -276,7 +276,7 @@ func ParseInfo(reply string) (Info, error) {
 	}
 	info.Instance = fmt.Sprint(info.PID) + start
 	if info.PID <= 0 || info.Version.Major == 0 {
-		return info, fmt.Errorf("%w: show info says %.80q", errFormat, reply)
+		return info, fmt.Errorf("%w: show info says %.80q", ErrFormat, reply)
 	}
 	return info, nil
 }
@@ -362,7 +362,7 @@ func ParseProcesses(reply string) (Processes, error) {
 		}
 	}
 	if !master {
-		return p, fmt.Errorf("%w: it is not that of a master to show proc: %.80q", errFormat, reply)
+		return p, fmt.Errorf("%w: it is not that of a master to show proc: %.80q", ErrFormat, reply)
 	}
 	return p, nil
 }
