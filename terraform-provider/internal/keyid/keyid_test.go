@@ -23,7 +23,7 @@ func TestOf(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if keyid.New(32) == keyid.New(32) {
+	if one, other := keyid.New(32), keyid.New(32); one == other {
 		t.Error("two new keys are the same")
 	}
 	for _, bad := range []string{"", "secret!", "c2VjcmV0"} {
