@@ -72,6 +72,7 @@ func addrSet(t Type, policy *policy, parts iter.Seq[*part]) *RRset {
 		return set
 	}
 	set.Addrs = make([]netip.Addr, 0, n)
+	defer func() { set.plain = len(set.Addrs) == n && !set.Stale }()
 	seen := newAddrIndex(n)
 	for p := range parts {
 		for _, a := range p.host.addrs(t) {
@@ -169,7 +170,9 @@ func srvSet(policy *policy, parts iter.Seq[*part]) *RRset {
 		}
 	}
 	slices.SortStableFunc(set.SRV, func(a, b SRV) int { return cmp.Compare(a.Priority, b.Priority) })
+	n = len(set.SRV)
 	set.SRV = slices.Compact(set.SRV)
+	set.plain = len(set.SRV) == n && top*srvWeightScale <= 0xffff && !set.Stale
 	return set
 }
 

@@ -43,6 +43,8 @@ type RRset struct {
 	// Members has the member of each address, if Order is OrderNearest.
 	Members []string
 
+	plain bool // each member's records are what they would be if it were the only one, and none is stale
+
 	packed  atomic.Pointer[any]
 	ranking atomic.Pointer[Ranking]
 }
@@ -133,14 +135,21 @@ type SOA struct {
 }
 
 // lazySet builds a record set when it is first asked for, so that an update need not build sets that nobody reads.
-type lazySet struct{ p atomic.Pointer[RRset] }
+type lazySet struct {
+	p     atomic.Pointer[RRset]
+	basis atomic.Pointer[basis] // nil once it is built, or if it is to be built from nothing
+}
 
 func (l *lazySet) get(build func() *RRset) *RRset {
 	if set := l.p.Load(); set != nil {
 		return set
 	}
-	set := build()
+	set := l.basis.Load().patched()
+	if set == nil {
+		set = build()
+	}
 	l.p.Store(set) // two builders at once make equal sets
+	l.basis.Store(nil)
 	return set
 }
 

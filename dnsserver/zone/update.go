@@ -285,9 +285,11 @@ func (u *update) finishGroups() {
 	}
 	services := list.labels.edit()
 	for k, changes := range u.groups {
+		var before *group
 		var old tree[*part]
 		if n, ok := u.names.get(k); ok {
-			old = n.from.(*group).parts
+			before = n.from.(*group)
+			old = before.parts
 		}
 		parts, changed := old.with(sortedItems(changes))
 		if !changed {
@@ -295,11 +297,14 @@ func (u *update) finishGroups() {
 		}
 		rest, isService := strings.CutPrefix(k, string(serviceKey))
 		if !isService {
-			u.setGroup(k, shapeTag, &group{parts: parts, policy: &u.cfg.sets})
+			g := &group{parts: parts, policy: &u.cfg.sets}
+			g.follow(before, changes)
+			u.setGroup(k, shapeTag, g)
 			continue
 		}
 		label := rest[:strings.IndexByte(rest, 0)]
 		g := &group{parts: parts, policy: u.cfg.of(label), below: "._" + label + "." + tcpLabel + "." + u.cfg.origin.text}
+		g.follow(before, changes)
 		u.setGroup(k, shapeService, g)
 		if len(rest) > len(label)+1 || len(label) == maxLabel {
 			continue // by tag; or there is no room for the underscore
