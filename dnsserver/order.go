@@ -76,7 +76,7 @@ func (p *picker) weigh(set *zone.RRset, start, end int) bool {
 	}
 	p.keys = p.keys[:0]
 	for i := start; i < end; i++ {
-		w := uint16(1)
+		var w uint16
 		if set.Type == zone.TypeSRV {
 			w = set.SRV[i].Weight
 		} else {

@@ -94,6 +94,7 @@ func (z *Zone) Reverse() []*Zone { return z.reverse }
 // Trust says what a zone's silence is worth.
 type Trust uint8
 
+// The degrees of trust.
 const (
 	Trusted  Trust = iota // what is not in the zone does not exist
 	Doubtful              // what is in the zone may be shown; what is not may exist all the same
