@@ -88,7 +88,7 @@ func functions() []func() function.Function {
 			MarkdownDescription: "Tells how many bytes an event takes of the agent's `user_event_size_limit`, which is 512 by default.",
 			Parameters: []function.Parameter{
 				stringParameter("name", "Name of the event."),
-				function.StringParameter{Name: "payload", AllowNullValue: true, MarkdownDescription: "Payload as text, or null."},
+				stringParameter("payload", "Payload as text; empty if there is none."),
 			},
 			Return: function.Int64Return{},
 		}, eventSize},
@@ -213,14 +213,11 @@ func tagsArgument(ctx context.Context, req function.RunRequest) (map[string]stri
 }
 
 func eventSize(ctx context.Context, req function.RunRequest, resp *function.RunResponse) *function.FuncError {
-	var (
-		name    string
-		payload types.String
-	)
+	var name, payload string
 	if err := req.Arguments.Get(ctx, &name, &payload); err != nil {
 		return err
 	}
-	return resp.Result.Set(ctx, int64(size.Event(name, len(payload.ValueString()))))
+	return resp.Result.Set(ctx, int64(size.Event(name, len(payload))))
 }
 
 func keyID(ctx context.Context, req function.RunRequest, resp *function.RunResponse) *function.FuncError {
