@@ -389,3 +389,46 @@ func TestNginx(t *testing.T) {
 	lbtest.Write(t, b.Dir, "nginx.conf", main)
 	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
 }
+
+// TestBadReloadOfHAProxy: an address that is taken passes the check and fails the reload; the file is put back, the old
+// worker goes on, and it is tried again until it works.
+func TestBadReloadOfHAProxy(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	before, err := os.ReadFile(b.Dest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	main, err := os.ReadFile(b.Main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lbtest.Write(t, b.Dir, "haproxy.cfg", string(main)+"frontend clash\n    bind "+taken.Addr().String()+"\n    default_backend web\n")
+	src := newSource()
+	cfg := startLoop(t, src, b.Dir, head+haproxyTarget)
+	src.members(member("a", lbtest.Web(t, "a").Listener.Addr().String(), "alive"))
+	failed := func() string {
+		for line := range strings.Lines(b.Output()) {
+			if strings.Contains(line, "annot bind socket") {
+				return line
+			}
+		}
+		return ""
+	}
+	lbtest.Eventually(t, func() error {
+		now, err := os.ReadFile(b.Dest)
+		if err == nil && (failed() == "" || string(now) != string(before)) {
+			err = fmt.Errorf("the file is %q, haproxy says %q", now, failed())
+		}
+		return err
+	})
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+	lbtest.Eventually(t, func() error { _, err := b.Get(); return err })
+}
