@@ -64,6 +64,9 @@ func TestImports(t *testing.T) {
 		"internal/decide":   "decisions take time and views as arguments, so that histories can be replayed",
 		"internal/debounce": "time is an argument",
 		"internal/pool":     "it is plain data",
+		"internal/instance": "a state machine is tabled and replayed",
+		"internal/override": "time is an argument",
+		"internal/budget":   "time is an argument",
 		"internal/udiff":    "a comparison of texts",
 	}
 	for pkg, why := range pure {
