@@ -65,7 +65,7 @@ func (c Config) DNSListen() (dns, tls string, err error) {
 		return "", "", err
 	}
 	if c.DNS.TLSAddr != "" {
-		tls, err = listenAddr("DNS over TLS", c.DNS.TLSAddr)
+		tls, err = listenAddr("DNS-TLS", c.DNS.TLSAddr)
 	}
 	return dns, tls, err
 }

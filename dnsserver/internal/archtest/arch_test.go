@@ -50,6 +50,10 @@ func TestImports(t *testing.T) {
 			if p.ImportPath == module+"/zone" && (strings.Contains(imp, ".") || imp == "net" || imp == "os" || strings.HasPrefix(imp, "log")) {
 				t.Errorf("%s imports %s: the zone is pure, values in and values out, and outlives the DNS library", p.ImportPath, imp)
 			}
+			if guard := strings.TrimPrefix(p.ImportPath, module+"/internal/"); (guard == "rrl" || guard == "cookie" || guard == "shed") &&
+				(imp == "net" || imp == "os" || strings.HasPrefix(imp, "github.com/miekg/")) {
+				t.Errorf("%s imports %s: what guards the server is pure, with time and addresses handed in, so that every path can ask it", p.ImportPath, imp)
+			}
 			if p.ImportPath == module+"/dnsclient" && strings.HasPrefix(imp, module) {
 				t.Errorf("%s imports %s: the client must stay small for who only asks", p.ImportPath, imp)
 			}
