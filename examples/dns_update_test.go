@@ -41,8 +41,10 @@ func TestUpdate(t *testing.T) {
 			addr := must(harness.FreeAddr("127.0.0.1"))(t)
 			port := strconv.Itoa(harness.Port(addr))
 			const others = "legacy.service.svc 60 A 192.0.2.1\napi.service.svc 60 A 192.0.2.2\n"
+			// BIND as it comes refuses names of hosts with underscores. The other names must not suffer from that.
+			config := strings.NewReplacer("SECRET", secret, "check-names ignore;", "").Replace(example(t, "dns-update/"+p.config, "5300", port))
 			for file, text := range map[string]string{
-				p.config:           strings.ReplaceAll(example(t, "dns-update/"+p.config, "5300", port), "SECRET", secret),
+				p.config:           config,
 				"example.com.zone": example(t, "dns-update/example.com.zone", "legacy.service.svc  A  192.0.2.1", others),
 				"tsig.key":         keyFile("updater"),
 			} {
@@ -105,7 +107,7 @@ func TestUpdate(t *testing.T) {
 			if log := again.Log(); !strings.Contains(log, "others have records there") || strings.Contains(log, secret) {
 				t.Errorf("the log:\n%s", log)
 			}
-			if info := must(again.Must(ctx, "info"))(t); !strings.Contains(info, "update_foreign = 1\n") || !strings.Contains(info, "update_pending = 0\n") {
+			if info := must(again.Must(ctx, "info"))(t); !strings.Contains(info, "update_foreign = 1\n") || (p.name == "bind") == strings.Contains(info, "update_rejected = 0\n") {
 				t.Errorf("info:\n%s", info)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,15 +49,13 @@ func (e *RcodeError) Error() string {
 
 // unmet reports whether an update was not made as the primary's records are not what we thought.
 func unmet(err error) bool {
+	return isRcode(err, dns.RcodeYXDomain, dns.RcodeYXRrset, dns.RcodeNXRrset, dns.RcodeNameError)
+}
+
+// isRcode reports whether the primary answered with one of these codes.
+func isRcode(err error, codes ...int) bool {
 	var e *RcodeError
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch e.Rcode {
-	case dns.RcodeYXDomain, dns.RcodeYXRrset, dns.RcodeNXRrset, dns.RcodeNameError:
-		return true
-	}
-	return false
+	return errors.As(err, &e) && slices.Contains(codes, e.Rcode)
 }
 
 // conn is a connection to the primary over TCP. It belongs to one goroutine, and is of no use after an error that is not

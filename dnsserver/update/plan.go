@@ -22,8 +22,9 @@ const maxName = 254
 type name struct {
 	want []record.Record
 	have []record.Record // ours, as far as we know; empty if not owned
-	// owned: the name carries our marker. foreign: it exists without.
-	owned, foreign bool
+	// owned: the name carries our marker. foreign: it exists without. told: that was told of. rejected: the primary does not
+	// want what we want there.
+	owned, foreign, told, rejected bool
 }
 
 // change is what is to be done at one name. Its records are in the order in which they were made.
@@ -38,6 +39,7 @@ type ledger struct {
 	marker string // text of the marker record
 	names  map[string]*name
 	dirty  map[string]struct{}
+	lost   []string // names found to be others', not told of yet
 }
 
 func newLedger(marker string) *ledger {
@@ -59,13 +61,16 @@ func (l *ledger) want(owner string, records []record.Record) {
 		return
 	}
 	n := l.at(owner)
-	n.want = records
+	n.want, n.rejected = records, false
 	l.dirty[owner] = struct{}{}
 }
 
-// count returns how many names are ours, how many of them are not as wanted, and how many are others'.
-func (l *ledger) count(held int) (ours, pending, removalsHeld, foreign int) {
+// count returns how many names are ours, are not as wanted, are others', and are refused by the primary.
+func (l *ledger) count() (ours, pending, foreign, rejected int) {
 	for _, n := range l.names {
+		if n.rejected {
+			rejected++
+		}
 		if n.owned {
 			ours++
 		}
@@ -73,7 +78,7 @@ func (l *ledger) count(held int) (ours, pending, removalsHeld, foreign int) {
 			foreign++
 		}
 	}
-	return ours, len(l.dirty), held, foreign
+	return ours, len(l.dirty), foreign, rejected
 }
 
 // found takes in what was read from the primary: all names of ours with their records, and all other names. Everything is
@@ -82,7 +87,7 @@ func (l *ledger) found(ours map[string][]record.Record, foreign map[string]struc
 	for owner, n := range l.names {
 		_, n.foreign = foreign[owner]
 		_, n.owned = ours[owner]
-		n.have = nil
+		n.have, n.rejected = nil, false
 		if n.owned || n.foreign || len(n.want) > 0 {
 			l.dirty[owner] = struct{}{}
 		}
@@ -104,7 +109,13 @@ func (l *ledger) plan(doubt bool) (changes []change, held int) {
 			delete(l.names, owner)
 			continue
 		case n.foreign:
+			if len(n.want) > 0 && !n.told {
+				n.told = true
+				l.lost = append(l.lost, owner)
+			}
 			delete(l.dirty, owner)
+			continue
+		case n.rejected:
 			continue
 		}
 		c := change{name: owner, create: !n.owned}
@@ -144,17 +155,25 @@ func (l *ledger) done(changes []change) {
 	}
 }
 
-// reread takes in what is at one name after the primary found otherwise than we knew. It reports whether the name is lost
-// to others.
-func (l *ledger) reread(owner string, owned bool, have []record.Record) (foreign bool) {
+// reread takes in what is at one name after the primary found otherwise than we knew.
+func (l *ledger) reread(owner string, owned bool, have []record.Record) {
 	n := l.at(owner)
-	foreign = !owned && !n.owned // we thought it free, and it is neither free nor ours
-	n.owned, n.have, n.foreign = owned, have, foreign
+	n.foreign = !owned && !n.owned // we thought it free, and it is neither free nor ours
+	n.owned, n.have = owned, have
 	if !owned {
 		n.have = nil
 	}
 	l.dirty[owner] = struct{}{}
-	return foreign
+}
+
+// reject takes in that the primary refuses what we want at a name. It is left as it is until something else is wanted.
+func (l *ledger) reject(owner string) { l.at(owner).rejected = true }
+
+// retry forgets all that was rejected.
+func (l *ledger) retry() {
+	for _, n := range l.names {
+		n.rejected = false
+	}
 }
 
 func (l *ledger) markerOf(owner string) dns.RR {

@@ -23,6 +23,10 @@ type session struct {
 	held   int       // removals
 	blind  bool      // the primary allows no transfers
 	doubts string    // why removals are held, as told in the log
+
+	accepted    bool // the primary took an update of ours
+	refusals    int  // of single names
+	toldRefused bool
 }
 
 // step makes the primary's records what they should be, as far as that is possible now.
@@ -97,8 +101,7 @@ func (s *session) reread(ctx context.Context) error {
 		return err
 	}
 	found, err := s.conn.readAll(s.cfg.Zone, s.below(), s.marker)
-	var refused *RcodeError
-	if errors.As(err, &refused) && (refused.Rcode == dns.RcodeRefused || refused.Rcode == dns.RcodeNotImplemented) {
+	if isRcode(err, dns.RcodeRefused, dns.RcodeNotImplemented) {
 		s.hangUp()
 		if !s.blind {
 			s.blind = true
@@ -129,8 +132,9 @@ func (s *session) apply(ctx context.Context, changes []change) error {
 	case err == nil:
 		s.ledger.done(changes)
 		s.applied(changes)
+		s.accepted = true
 		return nil
-	case !unmet(err):
+	case !unmet(err) && !isRcode(err, dns.RcodeRefused):
 		return err
 	case len(changes) > 1:
 		half := len(changes) / 2
@@ -140,14 +144,50 @@ func (s *session) apply(ctx context.Context, changes []change) error {
 		return s.apply(ctx, changes[half:])
 	}
 	owner := changes[0].name
+	if !unmet(err) {
+		return s.refused(owner, err)
+	}
 	owned, have, err := s.conn.readName(owner, s.marker)
 	if err != nil {
 		return err
 	}
-	if s.ledger.reread(owner, owned, have) {
+	s.ledger.reread(owner, owned, have)
+	return nil // what is known now goes into the next plan
+}
+
+// maxRefusals is how many names the primary may refuse, before it accepted any, until we take it that it refuses us.
+const maxRefusals = 8
+
+// refused deals with a name that the primary does not want, as some want no underscores in names of hosts.
+func (s *session) refused(owner string, err error) error {
+	s.refusals++
+	if !s.accepted && s.refusals >= maxRefusals {
+		s.ledger.retry()
+		s.refusals = 0
+		return err
+	}
+	s.ledger.reject(owner)
+	if !s.toldRefused {
+		s.toldRefused = true
+		s.cfg.Log.Warn("another DNS server refuses what would be published at a name, and maybe at more; its log may say why",
+			"name", owner, "server", s.cfg.Server)
+	}
+	return nil
+}
+
+// maxTold is how many names of others are told of one by one.
+const maxTold = 10
+
+// tellLost tells of names that are others'.
+func (s *session) tellLost() {
+	for i, owner := range s.ledger.lost {
+		if i == maxTold {
+			s.cfg.Log.Warn("more names are not published, as others have records there", "names", len(s.ledger.lost)-i, "server", s.cfg.Server)
+			break
+		}
 		s.cfg.Log.Warn("a name is not published, as others have records there", "name", owner, "server", s.cfg.Server)
 	}
-	return nil // what is known now goes into the next plan
+	s.ledger.lost = nil
 }
 
 func (s *session) connect(ctx context.Context) error {

@@ -79,6 +79,7 @@ type Stats struct {
 	Pending  int    // names that are not as they should be yet
 	Held     int    // removals held, as the view is in doubt
 	Foreign  int    // names that we would publish, and that belong to others
+	Rejected int    // names whose records the primary refuses
 	Error    string // of the last attempt; "" if it went well
 }
 
@@ -166,6 +167,7 @@ func (u *Updater) run(ctx context.Context) {
 	for {
 		wait := look
 		err := s.step(ctx)
+		s.tellLost()
 		u.note(s, err)
 		switch {
 		case ctx.Err() != nil:
@@ -218,7 +220,8 @@ func (u *Updater) pause(ctx context.Context, d time.Duration, all bool) bool {
 func (u *Updater) note(s *session, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.stats.Names, u.stats.Pending, u.stats.Held, u.stats.Foreign = s.ledger.count(s.held)
+	u.stats.Names, u.stats.Pending, u.stats.Foreign, u.stats.Rejected = s.ledger.count()
+	u.stats.Held = s.held
 	u.stats.Error = ""
 	if err != nil {
 		u.stats.Failures++

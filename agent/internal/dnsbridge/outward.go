@@ -210,6 +210,7 @@ func (o *outward) addStats(stats map[string]string) {
 		add("update_pending", uint64(s.Pending))
 		add("update_held", uint64(s.Held))
 		add("update_foreign", uint64(s.Foreign))
+		add("update_rejected", uint64(s.Rejected))
 		if s.Error != "" {
 			stats["update_error"] = s.Error
 		}
