@@ -106,7 +106,7 @@ func (a *Adapter) read(ctx context.Context) (adapter.Actual, error) {
 			return adapter.Actual{}, running(err)
 		}
 		info, err := cli.ParseInfo(reply)
-		if errors.Is(err, cli.ErrFormat) { // a master whose worker does not speak: its instance is not known
+		if errors.Is(err, cli.ErrFormat) { // a master whose worker does not speak
 			info, err = cli.Info{}, nil
 		}
 		return adapter.Actual{Instance: info.Instance, Started: info.Started, Version: info.Version.Text}, err

@@ -19,7 +19,7 @@ import (
 
 var (
 	// ErrNotRunning means that nobody listens on the socket.
-	ErrNotRunning = errors.New("not running")
+	ErrNotRunning = errors.New("nobody listens")
 	// ErrSilent means that HAProxy accepted a connection and did not answer in time, or hung up half-way. What
 	// was sent may or may not have been done. A socket serves ten clients at a time; further ones wait.
 	ErrSilent = errors.New("no complete answer")
