@@ -54,6 +54,9 @@ func TestImports(t *testing.T) {
 				(imp == "net" || imp == "os" || strings.HasPrefix(imp, "github.com/miekg/")) {
 				t.Errorf("%s imports %s: what guards the server is pure, with time and addresses handed in, so that every path can ask it", p.ImportPath, imp)
 			}
+			if p.ImportPath == module+"/internal/packed" && (imp == "net" || imp == "os" || imp == "time" || strings.HasPrefix(imp, "github.com/miekg")) {
+				t.Errorf("%s imports %s: the short way is a pure function of packet and zone, and needs no library to read either", p.ImportPath, imp)
+			}
 			if p.ImportPath == module+"/dnsclient" && strings.HasPrefix(imp, module) {
 				t.Errorf("%s imports %s: the client must stay small for who only asks", p.ImportPath, imp)
 			}
