@@ -111,15 +111,15 @@ func (p *Permits) Run(ctx context.Context) {
 	}
 }
 
-// Wait is why there is no turn yet.
-type Wait struct {
+// WaitError is why there is no turn yet.
+type WaitError struct {
 	Why   string
 	Again time.Time // when to ask again, with Acquire
 }
 
-func (w *Wait) Error() string { return w.Why }
+func (w *WaitError) Error() string { return w.Why }
 
-// Acquire asks for a turn in one of the groups. The error is a *Wait if there is none yet: the caller must ask again within stale or its place is
+// Acquire asks for a turn in one of the groups. The error is a *WaitError if there is none yet: the caller must ask again within stale or its place is
 // lost. It takes as long as answers may. release must be called when the reload is over.
 func (p *Permits) Acquire(ctx context.Context, cfg config.Group, target string) (release func(), err error) {
 	q := p.claim(cfg.Name, target)
@@ -173,7 +173,7 @@ func (p *Permits) decide(cfg config.Group, q question, replies [][]byte, askErr 
 	wait := func(why string) (func(), error) {
 		pause := min(minAgain<<min(c.tries, 10), maxAgain)
 		c.tries++
-		return nil, &Wait{why, now.Add(pause - rand.N(pause/4))}
+		return nil, &WaitError{why, now.Add(pause - rand.N(pause/4))}
 	}
 	if ahead >= cfg.AtOnce {
 		c.silent = time.Time{}

@@ -123,7 +123,7 @@ func acquire(ctx context.Context, t *testing.T, p *permit.Permits, group config.
 		if err == nil {
 			return release
 		}
-		var wait *permit.Wait
+		var wait *permit.WaitError
 		if !errors.As(err, &wait) {
 			t.Errorf("got %v", err)
 			return func() {}
@@ -148,7 +148,7 @@ func TestSilence(t *testing.T) {
 						release()
 						break
 					}
-					var wait *permit.Wait
+					var wait *permit.WaitError
 					if !errors.As(err, &wait) || !strings.Contains(err.Error(), "connection refused") {
 						t.Fatalf("got %v", err)
 					}

@@ -148,7 +148,7 @@ func (w *worker) leave(ctx context.Context) target.Leave {
 	return func(_ context.Context, why string) (func(error), error) {
 		now := time.Now()
 		if ready := w.bucket.Ready(now); ready.After(now) {
-			return nil, &target.Deferred{Why: "reload.min_interval", Until: ready}
+			return nil, &target.DeferredError{Why: "reload.min_interval", Until: ready}
 		}
 		release, err := w.loop.permit(ctx, w.Target)
 		if err != nil {

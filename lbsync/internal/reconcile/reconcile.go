@@ -202,7 +202,7 @@ func (l *Loop) step(view client.View, told *teller) time.Time {
 		l.board.put(st.Service.Name, edition{set: st.Service, gen: st.Gen, caused: st.Caused})
 		again = sooner(again, l.keep(st, now)) // after the targets set out: they need not wait for the disk
 		if st.AckSpent {
-			l.setOverrides(l.overrides.Spent(st.Service.Name))
+			_ = l.setOverrides(l.overrides.Spent(st.Service.Name)) // it logs
 		}
 		for range st.Cut {
 			l.metrics.drains.Add(1, st.Service.Name)
@@ -273,11 +273,11 @@ func (l *Loop) permit(ctx context.Context, t Target) (func(), error) {
 	release, err := l.permits.Acquire(ctx, group, t.ID())
 	if err != nil {
 		until := time.Now().Add(time.Second)
-		var wait *permit.Wait
+		var wait *permit.WaitError
 		if errors.As(err, &wait) {
 			until = wait.Again
 		}
-		return nil, &target.Deferred{Why: "its turn in group " + group.Name + ": " + err.Error(), Until: until}
+		return nil, &target.DeferredError{Why: "its turn in group " + group.Name + ": " + err.Error(), Until: until}
 	}
 	return release, nil
 }

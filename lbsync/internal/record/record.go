@@ -98,13 +98,12 @@ func (s *Store) Lock(dest string) error {
 	if errors.Is(err, ErrLocked) {
 		return fmt.Errorf("%s: %w; stop that one, or give this one another dest", dest, err)
 	}
-	if err != nil {
-		return nil // the folder may not be there yet; writing the file will tell
+	if err == nil { // or the folder is not there yet; writing the file will tell
+		if s.held == nil {
+			s.held = map[string]*os.File{}
+		}
+		s.held[dest] = f
 	}
-	if s.held == nil {
-		s.held = map[string]*os.File{}
-	}
-	s.held[dest] = f
 	return nil
 }
 

@@ -175,7 +175,7 @@ func newRig(t *testing.T) *rig {
 }
 
 // pass makes a pass with the servers, as a process that dies at the call kill counts to. It tells whether it lived.
-func (r *rig) pass(servers string, kill *int) (res target.Result, err error, lived bool) {
+func (r *rig) pass(servers string, kill *int) (res target.Result, lived bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			if _, ok := p.(killed); !ok {
@@ -189,7 +189,7 @@ func (r *rig) pass(servers string, kill *int) (res target.Result, err error, liv
 	}
 	tgt := target.New(r.cfg, &driven{balancer: r.balancer, shape: r.shape, kill: kill}, killing{r.store, kill})
 	res, err = tgt.Apply(context.Background(), adapter.Pools{"web": set}, leave)
-	return res, err, true
+	return res, true, err
 }
 
 // want checks what the balancer does, and how often it was reloaded since the last check.
@@ -205,7 +205,7 @@ func (r *rig) want(shape, servers string, reloads int) {
 
 func (r *rig) ok(servers string) target.Result {
 	r.t.Helper()
-	res, err, _ := r.pass(servers, nil)
+	res, _, err := r.pass(servers, nil)
 	if err != nil {
 		r.t.Error(err)
 	}
@@ -239,7 +239,7 @@ func TestRuntime(t *testing.T) {
 
 	// It is down while things change: the file is kept right, and it needs nothing when it is back.
 	r.down = true
-	if res, err, _ := r.pass("e f", nil); !errors.Is(err, reload.ErrNotRunning) || !res.Wrote {
+	if res, _, err := r.pass("e f", nil); !errors.Is(err, reload.ErrNotRunning) || !res.Wrote {
 		t.Errorf("got %+v, %v", res, err)
 	}
 	r.start()
@@ -265,7 +265,7 @@ func TestRuntimeRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err, _ = r.pass("a b c", nil)
+	res, _, err = r.pass("a b c", nil)
 	if !errors.Is(err, r.noReload) || !res.RolledBack {
 		t.Errorf("got %+v, %v", res, err)
 	}
@@ -290,7 +290,7 @@ func TestDeferred(t *testing.T) {
 	set := adapter.Pools{"web": {Name: "web", Servers: []pool.Server{{Name: "a"}, {Name: "b"}}}}
 	for range 2 {
 		res, err := tgt.Apply(context.Background(), set, func(context.Context, string) (func(error), error) {
-			return nil, &target.Deferred{Why: "the budget", Until: later}
+			return nil, &target.DeferredError{Why: "the budget", Until: later}
 		})
 		if err != nil || res.Waits != "the budget" || !res.Again.Equal(later) {
 			t.Errorf("got %+v, %v", res, err)
@@ -316,7 +316,7 @@ func TestKilled(t *testing.T) {
 			r.want("one", "a b", 1)
 			r.shape = tt.shape
 			kill := at
-			_, err, lived := r.pass("b c", &kill)
+			_, lived, err := r.pass("b c", &kill)
 			if lived {
 				if err != nil {
 					t.Error(err)

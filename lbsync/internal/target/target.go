@@ -139,16 +139,16 @@ func (t *Target) Render(pools adapter.Pools) ([][]byte, error) {
 }
 
 // Leave is asked before each reload. It returns a function to be called when the reload is over, with its error; or an
-// error, a *Deferred if the reload must only wait.
+// error, a *DeferredError if the reload must only wait.
 type Leave func(ctx context.Context, why string) (done func(error), err error)
 
-// Deferred is why a reload has to wait.
-type Deferred struct {
+// DeferredError is why a reload has to wait.
+type DeferredError struct {
 	Why   string
 	Until time.Time // when to ask again
 }
 
-func (d *Deferred) Error() string { return d.Why }
+func (d *DeferredError) Error() string { return d.Why }
 
 // Result is what a pass did.
 type Result struct {
@@ -318,7 +318,7 @@ func (p *pass) converge(ctx context.Context, leave Leave) error {
 	}
 	if why != "" && traits.Reloads {
 		if err := p.reload(ctx, leave, why); err != nil {
-			var deferred *Deferred
+			var deferred *DeferredError
 			if errors.As(err, &deferred) {
 				p.res.Waits, p.res.Again = deferred.Why, deferred.Until
 				return trouble
