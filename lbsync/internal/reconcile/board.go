@@ -83,6 +83,18 @@ func (o order) gens() map[string]uint64 {
 	return gens
 }
 
+// unsettled tells whether what the balancer says of a server will move it on.
+func (o order) unsettled() bool {
+	for _, e := range o.editions {
+		for _, s := range e.set.Servers {
+			if s.State == pool.Probation || s.State == pool.Draining {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // watch returns the order for a target, and a channel that is closed when any edition changed.
 func (b *board) watch(t config.Target) (order, <-chan struct{}) {
 	b.mu.Lock()

@@ -20,6 +20,13 @@ const (
 	maxRetry = time.Minute
 )
 
+// While servers are on probation or drain, the balancer is asked for their health and sessions, first after the first of these
+// and then after twice as long each time, up to the last.
+const (
+	minWatch = 250 * time.Millisecond
+	maxWatch = 5 * time.Second
+)
+
 // TargetState is where a target stands, in a word.
 type TargetState string
 
@@ -51,6 +58,7 @@ type worker struct {
 	lastErr  string
 	instance string
 	done     map[string]uint64 // generations with which it was last in step
+	watched  int               // passes since something changed, for a server's health or sessions
 	told     teller
 }
 
@@ -125,6 +133,9 @@ func (w *worker) pass(ctx context.Context, o order, next time.Time) time.Time {
 		return time.Time{} // the end of the process, not a fault of the target
 	}
 	w.instance = res.Actual.Instance
+	if w.done == nil || !equalGens(o.gens(), w.done) {
+		w.watched = 0
+	}
 	w.report(o, res, err)
 	if err != nil {
 		w.retry = min(max(2*w.retry, minRetry), maxRetry)
@@ -137,10 +148,11 @@ func (w *worker) pass(ctx context.Context, o order, next time.Time) time.Time {
 	}
 	w.tell(res)
 	w.retry, w.lastErr = 0, ""
-	if !res.Again.IsZero() && res.Again.Before(next) {
-		next = res.Again
+	if w.Traits().Runtime && o.unsettled() {
+		next = sooner(next, time.Now().Add(min(minWatch<<min(w.watched, 10), maxWatch)))
+		w.watched++
 	}
-	return next
+	return sooner(next, res.Again)
 }
 
 // leave asks the target's budget, and then its group, for every reload.
@@ -259,8 +271,12 @@ func describe(p target.Plan) string {
 	if p.Write {
 		words = append(words, "write")
 	}
-	for _, c := range p.Commands {
-		words = append(words, "send "+c.Text)
+	if n := len(p.Commands); n > 3 {
+		words = append(words, fmt.Sprintf("send %d commands", n))
+	} else {
+		for _, c := range p.Commands {
+			words = append(words, "send "+c.Text)
+		}
 	}
 	if p.Reload != "" {
 		words = append(words, "reload, for "+p.Reload)

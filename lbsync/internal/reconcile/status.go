@@ -10,6 +10,7 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
+	"github.com/seed-645ce708/gossip/lbsync/internal/source"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
@@ -129,8 +130,9 @@ func (l *Loop) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	view := l.view
+	distrust, _ := source.Trust(view, l.cfg.Source.Settle, time.Now())
 	out := Status{Overrides: l.overrides.Live(time.Now()), Services: []ServiceStatus{}, Targets: []TargetStatus{},
-		Agent: AgentStatus{Address: l.cfg.Source.Address, Connected: view.Connected, Since: view.Since, Members: map[string]int{}, Distrust: l.last.Distrust}}
+		Agent: AgentStatus{Address: l.cfg.Source.Address, Connected: view.Connected, Since: view.Since, Members: map[string]int{}, Distrust: distrust}}
 	if view.Err != nil && !view.Connected {
 		out.Agent.Error = view.Err.Error()
 	}

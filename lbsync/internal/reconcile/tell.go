@@ -15,7 +15,7 @@ type teller struct{ last map[string]string }
 
 func (t *teller) status(log *slog.Logger, st decide.Status) {
 	log = log.With("service", st.Service.Name)
-	if st.Changed {
+	if len(st.Added)+len(st.Updated)+len(st.Removed) > 0 {
 		var removed []string
 		for _, r := range st.Removed {
 			removed = append(removed, r.Name+" ("+r.Why+")")
