@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -84,7 +83,11 @@ func TestRestartOfHAProxy(t *testing.T) {
 	if _, err := fmt.Sscan(pid, &worker); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil {
+	process, err := os.FindProcess(worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	<-r.b.Done() // the master goes with it
