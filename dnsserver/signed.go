@@ -17,15 +17,13 @@ func (r *responder) open(req *request, p *path) *tsig.Error {
 	}
 	plain, exchange, err := r.policy.keys.Open(req.packet, p.now)
 	var refused *tsig.Error
-	switch {
-	case errors.As(err, &refused):
+	if errors.As(err, &refused) {
 		return refused
-	case err != nil:
-		req.broken = true
-		return nil
 	}
-	*req = parse(plain)
-	p.signed = exchange
+	if req.broken = err != nil; !req.broken {
+		*req = parse(plain)
+		p.signed = exchange
+	}
 	return nil
 }
 

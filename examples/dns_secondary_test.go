@@ -261,11 +261,14 @@ func runExample(t *testing.T, script, server, service string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // a signal ends it, and it is the answers that count
+		close(exited)
+	}()
 	defer func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-		<-done
+		<-exited
 		if left := must(filepath.Glob(stage.Path("tmp.*")))(t); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
