@@ -21,8 +21,8 @@ const (
 	DefaultMaxBackoff = 10 * time.Second
 )
 
-// maxPause bounds how long a Watcher rests between two lists of members. It rests as long as a list takes, so that
-// following a large cluster in turmoil costs the agent half of one connection's time at most.
+// maxPause bounds how long a Watcher rests between two lists of members. It rests as long as a list takes, or a
+// multiple of it, so that following a large cluster in turmoil costs the agent half of one connection's time at most.
 const maxPause = time.Second
 
 // memberEvents is what a Watcher subscribes to at an agent that does not know api.FilterRevision.
@@ -37,6 +37,9 @@ type WatcherConfig struct {
 	// MinBackoff and MaxBackoff bound the pause before the next attempt to connect, which doubles with each failure
 	// and is shortened by up to a half at random. 0 means the defaults.
 	MinBackoff, MaxBackoff time.Duration
+	// Rest is how many times as long as a list of the members took the Watcher rests before the next; 0 means 1. More
+	// saves both sides work while a large cluster is in turmoil.
+	Rest int
 	// Logger gets a line for each connection that comes and goes, and for each new reason why there is none. Optional.
 	Logger *slog.Logger
 }
@@ -100,6 +103,7 @@ func NewWatcher(cfg WatcherConfig) *Watcher {
 		cfg.MaxBackoff = DefaultMaxBackoff
 	}
 	cfg.MaxBackoff = max(cfg.MaxBackoff, cfg.MinBackoff)
+	cfg.Rest = max(cfg.Rest, 1)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -174,7 +178,7 @@ func (w *Watcher) follow(ctx context.Context) (listed bool, err error) {
 
 		resync.Reset(w.cfg.Resync)
 		select {
-		case <-time.After(min(time.Since(start), maxPause)):
+		case <-time.After(min(time.Duration(w.cfg.Rest)*time.Since(start), maxPause)):
 		case <-ctx.Done():
 			return listed, ctx.Err()
 		}
