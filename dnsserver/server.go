@@ -221,7 +221,9 @@ func (s *Server) Close() error {
 			}
 		}
 		for _, c := range s.conns.close() {
-			errs = append(errs, c.Close())
+			if err := c.Close(); !errors.Is(err, net.ErrClosed) { // it may have ended just now
+				errs = append(errs, err)
+			}
 		}
 	}
 	s.mu.Unlock()
