@@ -9,6 +9,7 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/generic"
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy"
 	"github.com/seed-645ce708/gossip/lbsync/internal/nginx"
+	"github.com/seed-645ce708/gossip/lbsync/internal/twemproxy"
 )
 
 // New returns the adapter of the target. The only things it reads are templates and the memory.
@@ -18,6 +19,8 @@ func New(cfg config.Target, memory adapter.Memory) (adapter.Adapter, error) {
 		return haproxy.New(cfg, memory)
 	case config.KindNginx:
 		return nginx.New(cfg)
+	case config.KindTwemproxy:
+		return twemproxy.New(cfg)
 	case config.KindTemplate:
 		return generic.New(cfg)
 	default:
