@@ -4,14 +4,12 @@
 package dnssnippet
 
 import (
-	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
-	"text/template"
 )
 
 // Params are what the snippets are made for.
@@ -27,26 +25,8 @@ type Params struct {
 	Anchor []string
 }
 
-//go:embed snippets
-var files embed.FS
-
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"fields": strings.Fields,
-}).ParseFS(files, "snippets/*"))
-
 // Kinds lists the programs there are snippets for, sorted.
-func Kinds() []string {
-	entries, err := files.ReadDir("snippets")
-	if err != nil {
-		panic(err) // they are part of the program
-	}
-	var kinds []string
-	for _, e := range entries {
-		kinds = append(kinds, strings.TrimSuffix(e.Name(), path.Ext(e.Name())))
-	}
-	slices.Sort(kinds)
-	return kinds
-}
+func Kinds() []string { return slices.Sorted(maps.Keys(writers)) }
 
 // Render returns the snippet for a program.
 func Render(kind string, p Params) (string, error) {
@@ -68,19 +48,15 @@ func Render(kind string, p Params) (string, error) {
 	if !p.Addr.IsValid() {
 		return "", errors.New("the snippet needs the address of the DNS server")
 	}
-	var b strings.Builder
-	err := templates.ExecuteTemplate(&b, kind+".tmpl", struct {
-		Params
-		Name     string // the zone without its last dot
-		ID       string // the same as one word
-		Host     string
-		Port     uint16
-		Loopback bool
-	}{p, zone, strings.ReplaceAll(zone, ".", "-"), p.Addr.Addr().String(), p.Addr.Port(), p.Addr.Addr().IsLoopback()})
-	if err != nil {
-		return "", fmt.Errorf("snippet for %s: %w", kind, err)
+	for _, ds := range p.Anchor {
+		if len(strings.Fields(ds)) != 4 {
+			return "", fmt.Errorf("%q is no DS record; it has a key tag, an algorithm, a digest type and a digest", ds)
+		}
 	}
-	return b.String(), nil
+	return writers[kind](values{
+		Params: p, name: zone, id: strings.ReplaceAll(zone, ".", "-"),
+		host: p.Addr.Addr().String(), port: p.Addr.Port(),
+	}), nil
 }
 
 // isLabel keeps out what could end a line or a quote in a file of others.
