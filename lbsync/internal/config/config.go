@@ -38,10 +38,11 @@ const (
 	DefaultFlapMax      = 10 * time.Minute
 	DefaultDrainTimeout = 30 * time.Second
 
-	DefaultCheckTimeout  = 30 * time.Second
-	DefaultReloadTimeout = 30 * time.Second
-	DefaultMinInterval   = time.Second // between reloads, each of which leaves old workers behind
-	DefaultBurst         = 1
+	DefaultCheckTimeout       = 30 * time.Second
+	DefaultReloadTimeout      = 30 * time.Second
+	DefaultNginxReloadTimeout = 5 * time.Second // it starts new workers at once, or tries for 2.5 s to listen
+	DefaultMinInterval        = time.Second     // between reloads, each of which leaves old workers behind
+	DefaultBurst              = 1
 
 	DefaultAtOnce         = 1
 	DefaultPatience       = time.Minute

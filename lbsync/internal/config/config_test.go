@@ -146,7 +146,7 @@ func TestFull(t *testing.T) {
 				HAProxy: &config.HAProxy{Main: "/etc/haproxy/haproxy.cfg", Backends: []config.Backend{{Name: "be_web", Service: "web", Mode: "tcp", Balance: "leastconn", Options: "check inter 2s", Lines: []string{"option tcplog"}, Servers: config.ServersFileOnly, Probation: true}}}},
 			{Kind: "nginx", Name: "www", Services: []string{"db"},
 				Files:  []config.File{{Dest: filepath.Join(dir, "www.conf"), Timeout: config.DefaultCheckTimeout}},
-				Reload: config.Reload{PIDFile: "/run/nginx.pid", Signal: "HUP", Timeout: config.DefaultReloadTimeout, MinInterval: config.DefaultMinInterval, Burst: 1},
+				Reload: config.Reload{PIDFile: "/run/nginx.pid", Signal: "HUP", Timeout: config.DefaultNginxReloadTimeout, MinInterval: config.DefaultMinInterval, Burst: 1},
 				Nginx:  &config.Nginx{Section: "http", Precheck: "auto", Upstreams: []config.Upstream{{Name: "db", Service: "db", Method: "least_conn", Keepalive: 8}}}},
 		},
 	}

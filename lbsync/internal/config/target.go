@@ -137,7 +137,7 @@ func (d *decoder) reload(blk *hcl.Block, kind string) Reload {
 		Master:      b.path("master", ""),
 		Command:     b.command("command"),
 		PIDFile:     b.path("pid_file", ""),
-		Timeout:     b.duration("timeout", DefaultReloadTimeout, 100*time.Millisecond, time.Hour),
+		Timeout:     b.duration("timeout", reloadTimeout(kind), 100*time.Millisecond, time.Hour),
 		MinInterval: b.duration("min_interval", DefaultMinInterval, 0, day),
 		Burst:       b.integer("burst", DefaultBurst, 1, 100),
 		Group:       b.group(),
@@ -158,6 +158,13 @@ func (d *decoder) reload(blk *hcl.Block, kind string) Reload {
 		d.fault(b.where("signal"), "signal has no effect here; it goes with pid_file alone")
 	}
 	return r
+}
+
+func reloadTimeout(kind string) time.Duration {
+	if kind == KindNginx {
+		return DefaultNginxReloadTimeout
+	}
+	return DefaultReloadTimeout
 }
 
 // group reads what reload and restart say of taking turns.
@@ -262,6 +269,9 @@ func (d *decoder) nginx(b block) *Nginx {
 			Lines:     c.list("lines"),
 			Keepalive: c.integer("keepalive", 0, 1, 1_000_000),
 		})
+		if c.has("keepalive") && n.Section == SectionStream {
+			d.fault(c.where("keepalive"), "keepalive is for the http section; a stream has no connections to keep")
+		}
 	})
 	return n
 }

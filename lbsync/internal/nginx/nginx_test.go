@@ -69,7 +69,7 @@ func TestCheckAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := lbtest.Write(t, t.TempDir(), `a "b" $c.conf`, tt.text)
-			err := nginx.CheckAlone(context.Background(), time.Minute, path)
+			err := nginx.CheckAlone(context.Background(), time.Minute, config.SectionHTTP, path)
 			if (err == nil) != (tt.want == "") || (err != nil && !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}

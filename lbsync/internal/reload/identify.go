@@ -3,6 +3,8 @@ package reload
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -33,4 +35,17 @@ func IdentifyPID(pid int) (Process, error) {
 		return Process{}, err
 	}
 	return Process{PID: pid, Instance: fmt.Sprintf("%d@%d", pid, ticks), Started: started}, nil
+}
+
+// Children lists the processes whose parent is the one that pidFile names. It is empty where that cannot be found out.
+func Children(pidFile string) ([]int, error) {
+	pid, err := readPID(pidFile)
+	if err != nil {
+		return nil, err
+	}
+	set, err := children(pid)
+	if errors.Is(err, errNoProof) {
+		return nil, nil
+	}
+	return slices.Sorted(maps.Keys(set)), err
 }

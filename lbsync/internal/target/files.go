@@ -86,7 +86,13 @@ func (p *pass) install(ctx context.Context) error {
 		}
 	}
 	if err := t.adapter.CheckInstalled(context.WithoutCancel(ctx)); err != nil {
-		return p.undo(t.fail(StageCheck, err))
+		failure := p.undo(t.fail(StageCheck, err))
+		if p.res.RolledBack && !missing(p.old) {
+			if err := t.adapter.CheckInstalled(context.WithoutCancel(ctx)); err != nil {
+				failure = errors.Join(failure, t.fail(StageCheck, fmt.Errorf("with the old file back it is refused as well, so the fault is not this change: %w", err)))
+			}
+		}
+		return failure
 	}
 	p.rec.Written, p.rec.Structure, p.rec.WroteAt = []string{p.res.Hash}, p.structure(), t.now()
 	if p.serversOnly() {

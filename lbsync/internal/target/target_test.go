@@ -154,7 +154,7 @@ func TestFailuresKeepWhatWorked(t *testing.T) {
 	}{
 		"render": {func(d *driver) { d.render = boom }, "", target.StageRender},
 		"check":  {func(d *driver) { d.check = boom }, "check:one", target.StageCheck},
-		"whole":  {func(d *driver) { d.whole = boom }, "check:one whole:two", target.StageCheck},
+		"whole":  {func(d *driver) { d.whole = boom }, "check:one whole:two whole:one", target.StageCheck},
 		"reload": {func(d *driver) { d.reload = boom }, "check:one whole:two reload:two", target.StageReload},
 	} {
 		t.Run(name, func(t *testing.T) {
