@@ -30,8 +30,11 @@ var client = &http.Client{
 }
 
 // Get returns the body of the page at http://addr/, or an error if the answer is not 200.
-func Get(ctx context.Context, addr string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+func Get(ctx context.Context, addr string) (string, error) { return GetPath(ctx, addr, "/") }
+
+// GetPath returns the body of another page.
+func GetPath(ctx context.Context, addr, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -42,7 +45,7 @@ func Get(ctx context.Context, addr string) (string, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET http://%s/: %s", addr, resp.Status)
+		err = fmt.Errorf("GET http://%s%s: %s", addr, path, resp.Status)
 	}
 	return strings.TrimSpace(string(body)), err
 }
