@@ -18,6 +18,7 @@ func TestBalancers(t *testing.T) {
 		shows    []string
 	}{
 		"haproxy": {[]string{"haproxy"}, []string{`web-3 DOWN`, `All were answered`, ` 0 failed, 0 reloads\.`}},
+		"nginx":   {[]string{"nginx"}, []string{`tells what is wrong`, ` 0 failed, `}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -267,24 +267,7 @@ func (e *example) servers(ctx context.Context, want string) error {
 
 // answers waits until the clients get answers from these, and from no one else.
 func (e *example) answers(ctx context.Context, names ...string) error {
-	var want []string
-	for _, name := range names {
-		want = append(want, "hello from "+name)
-	}
-	err := harness.Eventually(ctx, func() error {
-		e.load.Answers() // what came before is of no interest
-		for from := e.load.Total(); e.load.Total() < from+40; {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-		if got := slices.Sorted(maps.Keys(e.load.Answers())); !slices.Equal(got, want) {
-			return fmt.Errorf("answers are %q, not yet %q", got, want)
-		}
-		return nil
-	})
+	err := e.load.AnsweredBy(ctx, names...)
 	if err == nil {
 		e.say("Clients are answered by %s.", strings.Join(names, ", "))
 	}

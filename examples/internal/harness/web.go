@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,6 +107,28 @@ func (l *Load) Answers() map[string]int {
 	answers := l.answers
 	l.answers = map[string]int{}
 	return answers
+}
+
+// AnsweredBy waits until answers come from these Web servers, from each and from no one else.
+func (l *Load) AnsweredBy(ctx context.Context, names ...string) error {
+	var want []string
+	for _, name := range names {
+		want = append(want, "hello from "+name)
+	}
+	return Eventually(ctx, func() error {
+		l.Answers() // what came before is of no interest
+		for from := l.Total(); l.Total() < from+40; {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		if got := slices.Sorted(maps.Keys(l.Answers())); !slices.Equal(got, want) {
+			return fmt.Errorf("answers are %q, not yet %q", got, want)
+		}
+		return nil
+	})
 }
 
 // Stop ends the load, waits for the requests under way, and returns those that failed.
