@@ -38,7 +38,7 @@ func TestWrite(t *testing.T) {
 	dir, holds := folder(t)
 	path := filepath.Join(dir, "f")
 	for _, text := range []string{"one", "two", ""} {
-		if err := atomicfile.Write(path, []byte(text), 0); err != nil {
+		if err := atomicfile.Write(path, []byte(text), atomicfile.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		content(t, path, text)
@@ -54,7 +54,7 @@ func TestMode(t *testing.T) {
 	dir, _ := folder(t)
 	path := filepath.Join(dir, "f")
 	for _, tt := range []struct{ give, want fs.FileMode }{{0, 0o644}, {0o600, 0o600}, {0, 0o600}, {0o640, 0o640}} {
-		if err := atomicfile.Write(path, []byte("x"), tt.give); err != nil {
+		if err := atomicfile.Write(path, []byte("x"), atomicfile.Options{Mode: tt.give}); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(path)
@@ -68,10 +68,10 @@ func TestStageLeavesTheOldFile(t *testing.T) {
 	t.Parallel()
 	dir, holds := folder(t)
 	path := filepath.Join(dir, "f")
-	if err := atomicfile.Write(path, []byte("old"), 0); err != nil {
+	if err := atomicfile.Write(path, []byte("old"), atomicfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := atomicfile.Stage(path, []byte("new"), 0)
+	s, err := atomicfile.Stage(path, []byte("new"), atomicfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestSymlink(t *testing.T) {
 	if err := os.Symlink("real", link); err != nil {
 		t.Skipf("no symbolic links here: %v", err)
 	}
-	if err := atomicfile.Write(link, []byte("new"), 0); err != nil {
+	if err := atomicfile.Write(link, []byte("new"), atomicfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	content(t, real, "new")
@@ -106,14 +106,35 @@ func TestSymlink(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	dir, holds := folder(t)
-	if err := atomicfile.Write(filepath.Join(dir, "no", "f"), nil, 0); err == nil {
+	if err := atomicfile.Write(filepath.Join(dir, "no", "f"), nil, atomicfile.Options{}); err == nil {
 		t.Error("a missing folder gave no error")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := atomicfile.Write(filepath.Join(dir, "d"), nil, 0); err == nil {
+	if err := atomicfile.Write(filepath.Join(dir, "d"), nil, atomicfile.Options{}); err == nil {
 		t.Error("a folder as destination gave no error")
 	}
 	holds("d")
+}
+
+func TestBackups(t *testing.T) {
+	t.Parallel()
+	dir, holds := folder(t)
+	path := filepath.Join(dir, "f")
+	for _, text := range []string{"1", "2", "3", "4"} {
+		if err := atomicfile.Write(path, []byte(text), atomicfile.Options{Backups: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content(t, path, "4")
+	content(t, path+".1", "3")
+	content(t, path+".2", "2")
+	holds("f", "f.1", "f.2")
+	for _, text := range []string{"5", "6"} {
+		if err := atomicfile.Write(path, []byte(text), atomicfile.Options{Backups: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content(t, path+".1", "5")
 }

@@ -5,23 +5,65 @@ package atomicfile
 import (
 	"io/fs"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 )
 
-// keepOwner gives f the owner and group of the old file, if they differ from what it has.
-func keepOwner(f *os.File, old fs.FileInfo) error {
-	want, ok := old.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil
-	}
+// own gives f the owner and group of the options, or else of the old file, if they differ from what it has.
+func own(f *os.File, opts Options, old fs.FileInfo) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if have, ok := info.Sys().(*syscall.Stat_t); ok && have.Uid == want.Uid && have.Gid == want.Gid {
+	have, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
 		return nil
 	}
-	return f.Chown(int(want.Uid), int(want.Gid))
+	uid, gid := int(have.Uid), int(have.Gid)
+	if old != nil {
+		if was, ok := old.Sys().(*syscall.Stat_t); ok {
+			uid, gid = int(was.Uid), int(was.Gid)
+		}
+	}
+	if opts.User != "" {
+		if uid, err = id(opts.User, func(name string) (string, error) {
+			u, err := user.Lookup(name)
+			if err != nil {
+				return "", err
+			}
+			return u.Uid, nil
+		}); err != nil {
+			return err
+		}
+	}
+	if opts.Group != "" {
+		if gid, err = id(opts.Group, func(name string) (string, error) {
+			g, err := user.LookupGroup(name)
+			if err != nil {
+				return "", err
+			}
+			return g.Gid, nil
+		}); err != nil {
+			return err
+		}
+	}
+	if uid == int(have.Uid) && gid == int(have.Gid) {
+		return nil
+	}
+	return f.Chown(uid, gid)
+}
+
+// id returns the number of a user or group that is given by name or number.
+func id(text string, lookup func(string) (string, error)) (int, error) {
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return int(n), nil
+	}
+	number, err := lookup(text)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(number)
 }
 
 func noFileModes(error) bool { return false }

@@ -134,7 +134,7 @@ func (a *Adapter) clearState() error {
 }
 
 func (a *Adapter) writeState(data []byte) error {
-	if err := atomicfile.Write(a.cfg.HAProxy.StateFile, data, 0); err != nil {
+	if err := atomicfile.Write(a.cfg.HAProxy.StateFile, data, atomicfile.Options{}); err != nil {
 		return fmt.Errorf("server-state-file: %w", err)
 	}
 	return nil

@@ -208,7 +208,7 @@ func (s *Store) save(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	staged, err := atomicfile.Stage(filepath.Join(s.dir, name+".json"), append(data, '\n'), 0o644)
+	staged, err := atomicfile.Stage(filepath.Join(s.dir, name+".json"), append(data, '\n'), atomicfile.Options{Mode: 0o644})
 	if err == nil {
 		// A crash of the machine that brings an old record back has taken the balancer with it, and the next one is
 		// met as an unknown one. That is worth less than the time a server waits for this.

@@ -64,7 +64,8 @@ func (p *pass) install(ctx context.Context) error {
 	}()
 	var paths []string
 	for i, data := range p.rendered.Files {
-		s, err := atomicfile.Stage(t.cfg.Files[i].Dest, data, t.cfg.Files[i].Mode)
+		f := t.cfg.Files[i]
+		s, err := atomicfile.Stage(f.Dest, data, atomicfile.Options{Mode: f.Mode, User: f.User, Group: f.Group, Backups: f.Backups, InPlace: f.InPlace})
 		if err != nil {
 			return t.fail(StageWrite, err)
 		}
@@ -150,7 +151,7 @@ func (t *Target) putBack(files [][]byte) error {
 	for i, data := range files {
 		dest := t.cfg.Files[i].Dest
 		if data != nil {
-			errs = append(errs, atomicfile.Write(dest, data, 0))
+			errs = append(errs, atomicfile.Write(dest, data, atomicfile.Options{InPlace: t.cfg.Files[i].InPlace}))
 		} else if err := os.Remove(dest); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
