@@ -53,7 +53,8 @@ bench-dns: ## Measure DNS beside NSD, Knot, BIND and CoreDNS, as far as they are
 bench-lbsync: build ## Measure HAProxy and nginx under load while members come and go, beside a template that reloads (minutes)
 	go build -trimpath -o bin/.bench-lbsync ./examples/internal/lbbench
 	bin/.bench-lbsync $(ARGS)
-	go test -run '^$$' -bench 'EventToHAProxy|Churn' -benchtime 100x ./lbsync/internal/reconcile
+	go test -run '^$$' -bench EventToHAProxy -benchtime 200x ./lbsync/internal/reconcile
+	go test -run '^$$' -bench Churn -benchtime 1x -count 3 ./lbsync/internal/reconcile
 
 .PHONY: simulate
 simulate: ## Measure clusters that exist only in memory, Serf's timing beside ours (N=10000 or N=10,100,1000)

@@ -17,8 +17,9 @@ func TestBalancers(t *testing.T) {
 		programs []string
 		shows    []string
 	}{
-		"haproxy": {[]string{"haproxy"}, []string{`web-3 DOWN`, `All were answered`, ` 0 failed, 0 reloads\.`}},
-		"nginx":   {[]string{"nginx"}, []string{`tells what is wrong`, ` 0 failed, `}},
+		"haproxy":   {[]string{"haproxy"}, []string{`web-3 DOWN`, `All were answered`, ` 0 failed, 0 reloads\.`}},
+		"twemproxy": {[]string{"nutcracker", "memcached", "redis-server"}, []string{`Restarts: 0`, `on cache-1`}},
+		"nginx":     {[]string{"nginx"}, []string{`tells what is wrong`, ` 0 failed, `}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

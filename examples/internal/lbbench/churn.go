@@ -27,7 +27,7 @@ func (b *balancer) member(ctx context.Context, name string, ready time.Duration)
 		return nil, nil, err
 	}
 	agent, err := b.StartAgent(ctx, harness.AgentConfig{Name: name, Args: []string{
-		"-tag=role=web", fmt.Sprintf("-tag=port=%d", harness.Port(web.Addr)), "-join=" + b.lb.Gossip,
+		"-tag=role=web", fmt.Sprintf("-tag=port=%d", harness.Port(web.Addr)), "-join=" + b.lb.Gossip, "-dns-addr=",
 	}})
 	if err == nil && pause(ctx, ready) {
 		err = web.Open()

@@ -1,0 +1,266 @@
+// Command twemproxy shows a nutcracker in front of memcached and redis that follows the members and keeps its ring: a server
+// moves to another address, two die, one leaves, and all other keys stay where they were. Run it with
+// `go run ./examples/twemproxy` after `make build`.
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed-645ce708/gossip/examples/internal/harness"
+)
+
+//go:embed lbsync.hcl restart
+var files embed.FS
+
+const limit = 2 * time.Minute // ends an example that hangs
+
+func main() {
+	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")
+	flag.Parse()
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(interrupted, limit)
+	defer cancel()
+	if err := run(ctx, os.Stdout, *bin); err != nil {
+		fmt.Fprintf(os.Stderr, "twemproxy: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// example is the state that the steps share.
+type example struct {
+	*harness.Stage
+	out          io.Writer
+	cache, store string // where clients ask
+	lb           *harness.Agent
+	agents       map[string]*harness.Agent
+	servers      map[string]*harness.Process
+	addrs        map[string]string
+	held         map[string]int // keys by memcached
+}
+
+func run(ctx context.Context, out io.Writer, bin string) error {
+	for _, program := range []string{"nutcracker", "memcached", "redis-server"} {
+		if _, err := harness.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not on the PATH", program)
+		}
+	}
+	stage, err := harness.New(bin)
+	if err != nil {
+		return err
+	}
+	defer stage.Close()
+	e := &example{Stage: stage, out: out, agents: map[string]*harness.Agent{}, servers: map[string]*harness.Process{},
+		addrs: map[string]string{}, held: map[string]int{}}
+	defer e.stop()
+	for _, step := range []func(context.Context) error{e.start, e.move, e.die, e.leave} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *example) say(format string, args ...any) { fmt.Fprintf(e.out, format+"\n", args...) }
+
+// stop ends gossip-lbsync, and the nutcracker that it started.
+func (e *example) stop() {
+	for _, p := range e.Processes() {
+		if p.Name == "gossip-lbsync" {
+			p.Stop()
+		}
+	}
+	text, err := os.ReadFile(e.Path("nutcracker.pid"))
+	if err != nil {
+		return // it was not started
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+		if p, err := os.FindProcess(pid); err == nil {
+			_ = p.Signal(syscall.SIGTERM) // it may have ended
+		}
+	}
+}
+
+// start starts three memcacheds and two redises, an agent beside each, and gossip-lbsync, which starts nutcracker.
+func (e *example) start(ctx context.Context) error {
+	var err error
+	if e.lb, err = e.StartAgent(ctx, harness.AgentConfig{Name: "lb"}); err != nil {
+		return err
+	}
+	var addrs [3]string
+	for i := range addrs {
+		if addrs[i], err = harness.FreeAddr("127.0.0.1"); err != nil {
+			return err
+		}
+	}
+	e.cache, e.store = addrs[0], addrs[1]
+	if err := e.Unpack(files, map[string]string{"127.0.0.1:22121": e.cache, "127.0.0.1:22122": e.store, "127.0.0.1:22222": addrs[2],
+		"-s 22222": fmt.Sprintf("-s %d", harness.Port(addrs[2])), "127.0.0.1:7373": e.lb.RPC}); err != nil {
+		return err
+	}
+	for _, name := range []string{"cache-1", "cache-2", "cache-3", "store-1", "store-2"} {
+		if err := e.server(ctx, name); err != nil {
+			return err
+		}
+		service, _, _ := strings.Cut(name, "-")
+		if e.agents[name], err = e.StartAgent(ctx, harness.AgentConfig{Name: name, Args: []string{
+			fmt.Sprintf("-tag=svc:%s=%d", service, harness.Port(e.addrs[name])), "-join=" + e.lb.Gossip,
+		}}); err != nil {
+			return err
+		}
+	}
+	if _, err := e.Start("gossip-lbsync", "gossip-lbsync", "run", "-config", "lbsync.hcl"); err != nil {
+		return err
+	}
+	if err := e.InStep(ctx, "lbsync.hcl"); err != nil {
+		return err
+	}
+	if err := e.fill(ctx); err != nil {
+		return err
+	}
+	for _, name := range []string{"cache-1", "cache-2", "cache-3"} {
+		if e.held[name], err = cached(e.addrs[name]); err != nil {
+			return err
+		}
+	}
+	e.say("%d keys are in each pool; cache-1 holds %d, cache-2 %d, cache-3 %d.", keys, e.held["cache-1"], e.held["cache-2"], e.held["cache-3"])
+	return nil
+}
+
+// server starts a memcached or redis, by its name, at a free address.
+func (e *example) server(ctx context.Context, name string) error {
+	addr, err := harness.FreeAddr("127.0.0.1")
+	if err != nil {
+		return err
+	}
+	port := strconv.Itoa(harness.Port(addr))
+	argv := []string{"memcached", "-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "8", "-t", "1", "-u", "nobody"}
+	if strings.HasPrefix(name, "store") {
+		argv = []string{"redis-server", "--bind", "127.0.0.1", "--port", port, "--save", ""}
+	}
+	program, err := harness.LookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	e.addrs[name] = addr
+	if e.servers[name], err = e.Start(name+"-"+port, program, argv[1:]...); err != nil {
+		return err
+	}
+	return harness.Eventually(ctx, func() error { return answers(addr) })
+}
+
+// fill puts all keys into both pools.
+func (e *example) fill(ctx context.Context) error {
+	return harness.Eventually(ctx, func() error { return errors.Join(fillCache(e.cache), fillStore(e.store)) })
+}
+
+// move starts a memcached at another address and has its agent tell.
+func (e *example) move(ctx context.Context) error {
+	e.say("\ncache-2 moves to another port.")
+	before := e.restarts()
+	old := e.servers["cache-2"]
+	if err := e.server(ctx, "cache-2"); err != nil {
+		return err
+	}
+	if _, err := e.agents["cache-2"].Must(ctx, "tags", "-set", fmt.Sprintf("svc:cache=%d", harness.Port(e.addrs["cache-2"]))); err != nil {
+		return err
+	}
+	if err := e.listed(ctx, e.addrs["cache-2"], true); err != nil {
+		return err
+	}
+	if err := e.found(ctx, keys-e.held["cache-2"]); err != nil {
+		return err
+	}
+	old.Stop()
+	e.say("Restarts: %d.", e.restarts()-before)
+	return e.fill(ctx)
+}
+
+// die ends a memcached and a redis with their agents, without a word.
+func (e *example) die(ctx context.Context) error {
+	e.say("\ncache-3 and store-2 die.")
+	before := e.restarts()
+	for _, name := range []string{"cache-3", "store-2"} {
+		e.servers[name].Kill()
+		e.agents[name].Kill()
+	}
+	for _, name := range []string{"cache-3", "store-2"} {
+		if err := e.lb.Sees(ctx, name, "failed"); err != nil {
+			return err
+		}
+	}
+	if err := e.found(ctx, keys-e.held["cache-3"]); err != nil {
+		return err
+	}
+	if n := e.restarts() - before; n > 0 {
+		return fmt.Errorf("%d restarts because of servers that failed", n)
+	}
+	e.say("They stay in their rings. Restarts: 0.")
+	return nil
+}
+
+// leave has a member leave.
+func (e *example) leave(ctx context.Context) error {
+	e.say("\n$ gossip leave    # on cache-1")
+	before := e.restarts()
+	if _, err := e.agents["cache-1"].Must(ctx, "leave"); err != nil {
+		return err
+	}
+	if err := e.listed(ctx, e.addrs["cache-1"], false); err != nil {
+		return err
+	}
+	if err := e.found(ctx, e.held["cache-2"]); err != nil {
+		return err
+	}
+	e.say("Restarts: %d.", e.restarts()-before)
+	return nil
+}
+
+// found waits until so many keys are found in the pool of memcached.
+func (e *example) found(ctx context.Context, want int) error {
+	err := harness.Eventually(ctx, func() error {
+		n, err := cached(e.cache)
+		if err == nil && n != want {
+			err = fmt.Errorf("%d keys are found, not yet %d", n, want)
+		}
+		return err
+	})
+	if err == nil {
+		e.say("%d of %d keys are found in the pool of memcached: all that the others hold.", want, keys)
+	}
+	return err
+}
+
+// listed waits until an address is, or is not, in nutcracker's file, and that is what nutcracker has loaded.
+func (e *example) listed(ctx context.Context, addr string, want bool) error {
+	if err := harness.Eventually(ctx, func() error {
+		text, err := os.ReadFile(e.Path("pools.yml"))
+		if err == nil && strings.Contains(string(text), addr) != want {
+			err = fmt.Errorf("%s is among the servers: %t, not yet %t", addr, !want, want)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return e.InStep(ctx, "lbsync.hcl")
+}
+
+// restarts counts those of nutcracker.
+func (e *example) restarts() int {
+	text, err := os.ReadFile(e.Path("restarts"))
+	if err != nil {
+		return 0 // there was none yet
+	}
+	return strings.Count(string(text), "\n")
+}
