@@ -29,6 +29,7 @@ func (a *Agent) Stats() api.Stats {
 		"event_handlers": handler.Describe(a.handlers.Specs()),
 		"gossip": {
 			"version":          a.opts.Version,
+			"cluster":          a.cfg.Cluster,
 			"revision":         strconv.FormatUint(a.view.Load().Rev, 10),
 			"handlers_run":     strconv.FormatUint(handled.Total.Run, 10),
 			"handlers_failed":  strconv.FormatUint(handled.Total.Failed, 10),

@@ -409,7 +409,7 @@ func (a *Agent) stats() api.Stats {
 		"tags":  tags,
 	}
 	if a.ours {
-		stats["gossip"] = map[string]string{"version": "1.2.3"}
+		stats["gossip"] = map[string]string{"version": "1.2.3", "cluster": "prod"}
 		stats["view"] = map[string]string{"last_contact": "1m30s ago"}
 	}
 	return stats

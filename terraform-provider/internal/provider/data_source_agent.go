@@ -34,6 +34,7 @@ type agentModel struct {
 	Isolated  types.Bool        `tfsdk:"isolated"`
 	Doubt     types.String      `tfsdk:"doubt"`
 	Version   types.String      `tfsdk:"version"`
+	Cluster   types.String      `tfsdk:"cluster"`
 	Features  []string          `tfsdk:"features"`
 	Counts    map[string]int64  `tfsdk:"counts"`
 	Stats     map[string]string `tfsdk:"stats"`
@@ -79,6 +80,10 @@ func (d *agentDataSource) Schema(ctx context.Context, _ datasource.SchemaRequest
 			"version": schema.StringAttribute{
 				Computed:            true,
 				MarkdownDescription: "Version of the gossip agent; empty for a stock Serf agent.",
+			},
+			"cluster": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "Name of the cluster, if the agent's setting `cluster` gives one; empty if not, and for a stock Serf agent.",
 			},
 			"features": schema.SetAttribute{
 				ElementType: types.StringType,
@@ -146,6 +151,7 @@ func (m *agentModel) show(stats api.Stats, view membership.View, self membership
 	m.Isolated = types.BoolValue(view.Isolated() || stats["view"]["isolated"] == "true")
 	m.Doubt = types.StringValue(view.Doubt)
 	m.Version = types.StringValue(stats["gossip"]["version"])
+	m.Cluster = types.StringValue(stats["gossip"]["cluster"])
 	m.Features = []string{}
 	if _, ours := stats["gossip"]; ours { // it was the first of our versions that had all of these
 		m.Features = []string{"confidence", "primary_keys", "receipts"}

@@ -5,6 +5,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/providervalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/action"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
@@ -78,6 +80,15 @@ type providerModel struct {
 	RequestTimeout types.String `tfsdk:"request_timeout"`
 	Retry          types.Object `tfsdk:"retry"`
 	EventSizeLimit types.Int64  `tfsdk:"event_size_limit"`
+	Cluster        types.String `tfsdk:"expected_cluster"`
+	CAPEM          types.String `tfsdk:"ca_pem"`
+	CAFile         types.String `tfsdk:"ca_file"`
+	CertPEM        types.String `tfsdk:"client_cert_pem"`
+	CertFile       types.String `tfsdk:"client_cert_file"`
+	KeyPEM         types.String `tfsdk:"client_key_pem"`
+	KeyFile        types.String `tfsdk:"client_key_file"`
+	ServerName     types.String `tfsdk:"tls_server_name"`
+	Insecure       types.Bool   `tfsdk:"insecure_skip_verify"`
 }
 
 type retryModel struct {
@@ -99,7 +110,8 @@ func (p *gossipProvider) Schema(_ context.Context, _ provider.SchemaRequest, res
 		Attributes: map[string]schema.Attribute{
 			"address": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "RPC address of the agent: `host:port` or `tcp://host:port`. " +
+				MarkdownDescription: "RPC address of the agent: `host:port` or `tcp://host:port`, `unix:///path`, or `tls://host:port` for " +
+					"something in front of the agent that takes TLS off, as agents do not speak it themselves. " +
 					"Defaults to the environment variable `" + envAddress + "`, and then to `" + api.DefaultAddr + "`.",
 				Validators: []validator.String{rule.Address()},
 			},
@@ -154,15 +166,22 @@ func (p *gossipProvider) Schema(_ context.Context, _ provider.SchemaRequest, res
 					"It is checked while planning. Defaults to `512`, which is the agent's own default.",
 				Validators: []validator.Int64{int64validator.Between(1, maxEventSizeLimit)},
 			},
+			"expected_cluster": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "Name of the cluster, as the agent's setting `cluster` gives it. If the agent says something else, or " +
+					"nothing as stock Serf agents do, all that would read or change something is refused. Defaults to no check.",
+				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
 		},
 	}
+	maps.Copy(resp.Schema.Attributes, tlsAttributes())
 }
 
 func (p *gossipProvider) ConfigValidators(context.Context) []provider.ConfigValidator {
-	return []provider.ConfigValidator{
+	return append(tlsValidators(),
 		providervalidator.Conflicting(path.MatchRoot("address"), path.MatchRoot("addresses")),
 		providervalidator.Conflicting(path.MatchRoot("token"), path.MatchRoot("token_file")),
-	}
+	)
 }
 
 // Configure reads the provider block. It never dials, so that a run which asks nothing needs no agent.
@@ -194,8 +213,13 @@ func (p *gossipProvider) Configure(ctx context.Context, req provider.ConfigureRe
 
 // unknown reports whether something is missing that is needed to reach the agent.
 func (m providerModel) unknown() bool {
-	if m.Address.IsUnknown() || m.Addresses.IsUnknown() || m.Token.IsUnknown() || m.TokenFile.IsUnknown() || m.Retry.IsUnknown() {
-		return true
+	for _, v := range []attr.Value{
+		m.Address, m.Addresses, m.Token, m.TokenFile, m.Retry, m.Cluster,
+		m.CAPEM, m.CAFile, m.CertPEM, m.CertFile, m.KeyPEM, m.KeyFile, m.ServerName, m.Insecure,
+	} {
+		if v.IsUnknown() {
+			return true
+		}
 	}
 	for _, a := range m.Addresses.Elements() {
 		if a.IsUnknown() {
@@ -209,6 +233,7 @@ func (m providerModel) unknown() bool {
 func (m providerModel) session(ctx context.Context, diags *diag.Diagnostics) session.Config {
 	cfg := session.Config{
 		Token:   m.Token.ValueString(),
+		Cluster: m.Cluster.ValueString(),
 		Timeout: duration(m.RequestTimeout, defaultRequestTimeout),
 		Retry:   session.Retry{Max: defaultRetryMax, MinWait: defaultRetryMinWait, MaxWait: defaultRetryMaxWait},
 	}
@@ -250,6 +275,8 @@ func (m providerModel) session(ctx context.Context, diags *diag.Diagnostics) ses
 	case m.Token.IsNull():
 		cfg.Token = os.Getenv(envToken)
 	}
+
+	cfg.TLS = m.tls(cfg.Addrs, diags)
 
 	if !m.Retry.IsNull() {
 		var retry retryModel

@@ -46,7 +46,7 @@ func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...
 		t.Skipf("this test needs Debian's serf: %v", err)
 	}
 	dir := t.TempDir()
-	s := &serf{rpc: freePort(t), gossip: freePort(t), events: filepath.Join(dir, "events")}
+	s := &serf{events: filepath.Join(dir, "events")}
 	settings := map[string]any{"rpc_auth": token, "event_handlers": []string{
 		"user=printf '%s %s\\n' \"$SERF_USER_EVENT\" \"$(cat)\" >> " + s.events,
 		"query:release=printf v1",
@@ -60,30 +60,50 @@ func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.args = []string{program, "agent", "-node", name, "-bind", s.gossip, "-rpc-addr", s.rpc, "-profile", "local", "-config-file", file}
-	for _, tag := range tags {
-		s.args = append(s.args, "-tag", tag)
+	for range 5 { // another process may take a port between its choice and its use
+		s.rpc, s.gossip = freePort(t), freePort(t)
+		s.args = []string{program, "agent", "-node", name, "-bind", s.gossip, "-rpc-addr", s.rpc, "-profile", "local", "-config-file", file}
+		for _, tag := range tags {
+			s.args = append(s.args, "-tag", tag)
+		}
+		if s.start(t, token) {
+			return s
+		}
 	}
-	s.start(t, token)
-	return s
+	t.Fatal("serf ended at once, with five pairs of ports")
+	return nil
 }
 
-func (s *serf) start(t *testing.T, token string) {
+// start reports whether the agent answers; if not, it has ended.
+func (s *serf) start(t *testing.T, token string) bool {
 	t.Helper()
 	cmd := exec.Command(s.args[0], s.args[1:]...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // killed
+	}()
 	s.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill() // it may be gone
-		_ = cmd.Wait()         // killed
+		<-ended
 	})
 	t.Cleanup(s.stop)
 	agent := session.New(session.Config{Addrs: []string{s.rpc}, Token: token, Timeout: time.Second})
-	until(t, "serf answers", func() bool {
+	gone := false
+	until(t, "serf answers or ends", func() bool {
+		select {
+		case <-ended:
+			gone = true
+			return true
+		default:
+		}
 		_, err := agent.View(t.Context())
 		return err == nil
 	})
+	return !gone
 }
 
 func freePort(t *testing.T) string {
@@ -170,8 +190,9 @@ resource "gossip_event" "deploy" {
 			PreConfig: func() {
 				first.stop()
 				second.stop()
-				first.start(t, "open-sesame")
-				second.start(t, "")
+				for s, token := range map[*serf]string{first: "open-sesame", second: ""} {
+					until(t, "serf is back", func() bool { return s.start(t, token) })
+				}
 			},
 			Config:           config("v2"),
 			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_join.s1"),

@@ -13,6 +13,7 @@ func TestParseAddress(t *testing.T) {
 		"tcp://127.0.0.1:7373":    "127.0.0.1:7373",
 		"tcp://agent.internal:1/": "agent.internal:1",
 		"[::1]:7373":              "[::1]:7373",
+		"tls://[::1]:7373/":       "tls://[::1]:7373",
 		"unix:///run/gossip.sock": "unix:///run/gossip.sock",
 	}
 	for text, want := range good {
@@ -29,7 +30,8 @@ func TestParseAddress(t *testing.T) {
 		"127.0.0.1:0":         "is not a number from 1 to 65535",
 		"127.0.0.1:65536":     "is not a number from 1 to 65535",
 		"127.0.0.1:rpc":       "is not a number from 1 to 65535",
-		"tls://127.0.0.1:1":   "unknown scheme",
+		"tls://127.0.0.1":     "is not host:port",
+		"http://127.0.0.1:1":  "unknown scheme",
 		"unix://gossip.sock":  "must be absolute",
 		"tcp://host:1/folder": "is not a number from 1 to 65535",
 	}
@@ -41,7 +43,7 @@ func TestParseAddress(t *testing.T) {
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, text := range []string{"127.0.0.1:7373", "tcp://[::1]:1/", "unix:///x", "tls://", ":", "[%]:1"} {
+	for _, text := range []string{"127.0.0.1:7373", "tcp://[::1]:1/", "unix:///x", "tls://", "tls://a:1", ":", "[%]:1"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -21,6 +21,18 @@ type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
+// WrongClusterError says that the agent is of another cluster than was meant.
+type WrongClusterError struct {
+	Want, Got string // Got is "" for an agent whose cluster has no name, or that does not tell
+}
+
+func (e *WrongClusterError) Error() string {
+	if e.Got == "" {
+		return fmt.Sprintf("the agent says of no cluster that it belongs to it, where %q is expected; nothing was changed", e.Want)
+	}
+	return fmt.Sprintf("the agent belongs to the cluster %q and not to %q; nothing was changed", e.Got, e.Want)
+}
+
 // Error says what was asked of which agent, and how it failed.
 type Error struct {
 	Op   string // as in "could not OP"
@@ -41,7 +53,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // no, or there is nobody to ask.
 func (e *Error) Permanent() bool {
 	var mark finalError
-	return e.Refused() || errors.Is(e.Err, ErrUnknownAddress) || errors.As(e.Err, &mark)
+	_, tls := isTLS(e.Err)
+	return e.Refused() || tls || errors.Is(e.Err, ErrUnknownAddress) || errors.As(e.Err, &mark)
 }
 
 // NotSent reports whether nothing was sent that could have changed the agent or its cluster.
@@ -62,11 +75,19 @@ func (e *Error) Hint() string {
 		refusal *client.RemoteError
 		wrong   *WrongNodeError
 		nodes   *NodesError
+		cluster *WrongClusterError
 	)
+	tls, _ := isTLS(e.Err)
 	switch {
 	case errors.As(e.Err, &wrong):
 		return "Check `address` in the provider block: with a load balancer in front, each run may reach another agent. To move the " +
 			"resource to another node, destroy it first."
+	case errors.As(e.Err, &cluster):
+		return "Check `address` and `expected_cluster` in the provider block. An agent tells the name that its setting `cluster` gives; " +
+			"stock Serf agents have none."
+	case tls:
+		return "For addresses that begin with tls://, `ca_pem` or `ca_file` says whom to trust, `tls_server_name` which name to expect, and " +
+			"`client_cert_...` and `client_key_...` what to show. An agent itself does not speak TLS: something in front of it must."
 	case errors.As(e.Err, &nodes):
 		return "Check the nodes that are named, with `gossip members` and `gossip keys -list`, and apply again; what has been done already is kept."
 	case errors.Is(e.Err, ErrEncryptionOff):

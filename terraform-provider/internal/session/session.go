@@ -8,6 +8,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +24,9 @@ import (
 
 // Config says how to reach an agent.
 type Config struct {
-	Addrs   []string      // host:port; tried in this order
+	Addrs   []string      // as ParseAddress returns them; tried in this order
+	TLS     *tls.Config   // for addresses that begin with tls://, which need it
+	Cluster string        // the name that the agent's cluster must have; "" means any
 	Token   string        // the agent's rpc_auth; "" means none
 	Timeout time.Duration // for dialling, and for one request that has no limit of its own
 	Retry   Retry
@@ -43,6 +46,7 @@ type Agent struct {
 
 	mu     sync.Mutex
 	sticky string // the address that answered; "" until one has
+	proved bool   // its cluster was found to be the one that is expected
 
 	changing sync.Mutex // held while tags or keyrings change, as Terraform changes up to ten things at a time
 }
@@ -196,7 +200,8 @@ func (a *Agent) once(ctx context.Context, fn func(context.Context, *client.Clien
 	addrs := a.addrs()
 	var errs []error
 	for _, addr := range addrs {
-		c, err := client.Dial(ctx, client.Config{Addr: addr, AuthKey: a.cfg.Token, Timeout: a.cfg.Timeout})
+		endpoint, dialer := a.cfg.endpoint(addr)
+		c, err := client.Dial(ctx, client.Config{Addr: endpoint, AuthKey: a.cfg.Token, Timeout: a.cfg.Timeout, Dialer: dialer})
 		if err != nil {
 			if (&Error{Err: err}).Permanent() {
 				return addr, notSentError{err}
@@ -205,11 +210,34 @@ func (a *Agent) once(ctx context.Context, fn func(context.Context, *client.Clien
 			continue
 		}
 		a.keep(addr)
-		err = fn(ctx, c)
+		if err = a.checkCluster(ctx, c); err == nil {
+			err = fn(ctx, c)
+		}
 		_ = c.Close() // the answer is here, or the connection is broken anyway
 		return addr, err
 	}
 	return strings.Join(addrs, ", "), notSentError{errors.Join(errs...)}
+}
+
+// checkCluster makes sure, before the first thing is asked, that the agent is of the cluster that is expected.
+func (a *Agent) checkCluster(ctx context.Context, c *client.Client) error {
+	a.mu.Lock()
+	proved := a.proved || a.cfg.Cluster == ""
+	a.mu.Unlock()
+	if proved {
+		return nil
+	}
+	stats, err := c.Stats(ctx)
+	if err != nil {
+		return notSentError{err}
+	}
+	if got := stats["gossip"]["cluster"]; got != a.cfg.Cluster {
+		return notSentError{finalError{&WrongClusterError{Want: a.cfg.Cluster, Got: got}}}
+	}
+	a.mu.Lock()
+	a.proved = true
+	a.mu.Unlock()
+	return nil
 }
 
 // addrs returns the addresses to try: all, until one has answered.
