@@ -33,7 +33,7 @@ func TestDocumentation(t *testing.T) {
 		return out
 	}
 	hcl, cfg := blocks("hcl"), blocks("haproxy")
-	if len(hcl) != 2 || len(cfg) != 2 {
+	if len(hcl) != 4 || len(cfg) != 2 {
 		t.Fatalf("the page has %d and %d blocks; the test must learn of them", len(hcl), len(cfg))
 	}
 
@@ -68,6 +68,25 @@ func TestDocumentation(t *testing.T) {
 		t.Parallel()
 		lbtest.Program(t, "nginx")
 		path := lbtest.Write(t, t.TempDir(), "lbsync.hcl", hcl[1])
+		if r := command(context.Background(), "check", "-config", path); r.code != exitOK {
+			t.Errorf("got %+v", r)
+		}
+	})
+	t.Run("twemproxy", func(t *testing.T) {
+		t.Parallel()
+		lbtest.Program(t, "nutcracker")
+		path := lbtest.Write(t, t.TempDir(), "lbsync.hcl", hcl[2])
+		if r := command(context.Background(), "check", "-config", path); r.code != exitOK {
+			t.Errorf("got %+v", r)
+		}
+	})
+	t.Run("envoy", func(t *testing.T) {
+		t.Parallel()
+		dir, err := filepath.Abs(filepath.Join("..", "..", "samples"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := lbtest.Write(t, t.TempDir(), "lbsync.hcl", strings.ReplaceAll(hcl[3], "/etc/gossip/", dir+"/"))
 		if r := command(context.Background(), "check", "-config", path); r.code != exitOK {
 			t.Errorf("got %+v", r)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -17,14 +18,15 @@ const MaxOutput = 64 << 10
 // maxReason bounds how much of the output an error repeats.
 const maxReason = 800
 
-// Run runs argv and waits for its end, at most for the limit. It returns standard output and standard error
+// Run runs argv and waits for its end, at most for the limit. env is added to the environment, as KEY=VALUE. It returns standard output and standard error
 // as they came, mixed. The error names the program and says on one line what it said; its cause is
 // exec.ErrNotFound, context.DeadlineExceeded or an *exec.ExitError, by errors.Is and errors.As.
-func Run(ctx context.Context, limit time.Duration, argv []string) (string, error) {
+func Run(ctx context.Context, limit time.Duration, argv []string, env ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var out capped
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	ownGroup(cmd)
 	cmd.WaitDelay = time.Second // a grandchild that keeps the output open does not keep us

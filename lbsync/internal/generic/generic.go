@@ -96,8 +96,13 @@ func (a *Adapter) Run(ctx context.Context, file int, argv []string, path string)
 	for i := range argv {
 		argv[i] = strings.ReplaceAll(argv[i], config.CandidateArg, path)
 	}
-	_, err := command.Run(ctx, a.cfg.Files[file].Timeout, argv)
+	_, err := command.Run(ctx, a.cfg.Files[file].Timeout, argv, a.environment(file)...)
 	return err
+}
+
+// environment tells a program for which target it runs, and for which file.
+func (a *Adapter) environment(file int) []string {
+	return []string{"LBSYNC_TARGET=" + a.cfg.ID(), "LBSYNC_FILE=" + a.cfg.Files[file].Dest}
 }
 
 // Read identifies the process of the pid file, if one is configured.
@@ -126,7 +131,7 @@ func (a *Adapter) Reload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	tell := func(ctx context.Context) error {
-		_, err := command.Run(ctx, r.Timeout, r.Command)
+		_, err := command.Run(ctx, r.Timeout, r.Command, a.environment(0)...)
 		return err
 	}
 	switch {
