@@ -1,6 +1,7 @@
 package generic_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/netip"
 	"os"
@@ -8,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"context"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
