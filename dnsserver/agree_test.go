@@ -3,7 +3,9 @@ package dnsserver
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
+	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -85,6 +89,7 @@ type both struct {
 
 func newBoth(z *zone.Zone, order zone.Order) *both {
 	general := newResponder(z)
+	general.policy.cookies = cookie.NewJar(cookie.Random())
 	quick := newQuick(&general.policy, new(counters))
 	quick.packed.Remember()
 	return &both{quick: quick, general: general, z: z, buf: make([]byte, 1<<14),
@@ -113,7 +118,7 @@ func (b *both) compare(t *testing.T, what string, packet []byte, p path) {
 		t.Fatalf("%s: packed\n%v\ngeneral\n%v", what, unpack(t, got), unpack(t, want))
 	}
 	g, w := unpack(t, got), unpack(t, want)
-	all := unpack(t, b.general.respond(packet, path{tcp: true}))
+	all := unpack(t, b.general.respond(packet, path{tcp: true, client: p.client, now: p.now}))
 	if cut := max(len(g.Answer), len(w.Answer)) < len(all.Answer) || max(len(g.Extra), len(w.Extra)) < len(all.Extra); cut {
 		// By chance other records of the same set, or addresses of other targets, which may be shorter.
 		if !subset(g.Answer, all.Answer) || !subset(g.Extra, all.Extra) || len(got) < len(want)-300 || len(got) > len(want)+300 {
@@ -172,7 +177,11 @@ func mixed(name string, random *rand.Rand) string {
 func TestPathsAgree(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
+	client, now := netip.MustParseAddr("192.0.2.7"), time.Now()
 	paths := []path{{udpLimit: DefaultUDPSize}, {udpLimit: maxLoopback}, {udpLimit: 4096}, {tcp: true}}
+	for i := range paths {
+		paths[i].client, paths[i].now = client, now
+	}
 	for _, origin := range []string{"gossip.", "cluster.example.org."} {
 		for _, order := range []zone.Order{zone.OrderStable, zone.OrderRandom} {
 			b := newBoth(richZone(t, origin, order), order)
@@ -190,7 +199,7 @@ func TestPathsAgree(t *testing.T) {
 					if len(qname) > 254 {
 						continue
 					}
-					for variant := range 24 {
+					for variant := range 32 {
 						m := new(dns.Msg).SetQuestion(qname, qtype)
 						m.RecursionDesired = variant&1 != 0
 						m.CheckingDisabled = variant&4 != 0
@@ -203,6 +212,9 @@ func TestPathsAgree(t *testing.T) {
 							m.SetEdns0([]uint16{0, 512, 700, 1232, 4096, 65535}[random.IntN(6)], variant&4 != 0)
 						case 2:
 							m.SetEdns0(uint16(random.IntN(5000)), variant&1 != 0)
+						case 3:
+							m.SetEdns0(uint16(random.IntN(5000)), variant&4 != 0)
+							addCookie(m, b.general.policy.cookies, client, now, variant)
 						}
 						packet, err := m.Pack()
 						if err != nil {
@@ -214,12 +226,66 @@ func TestPathsAgree(t *testing.T) {
 					}
 				}
 			}
-			if total := len(richNames) * 11 * 24 * len(paths); b.seen < total*2/3 {
+			if total := len(richNames) * 11 * 32 * len(paths); b.seen < total*2/3 {
 				t.Errorf("%s: the packed way answered %d of about %d", origin, b.seen, total)
 			}
 		}
 	}
 }
+
+// addCookie adds a client's half of a cookie; or both, which are good or bad.
+func addCookie(m *dns.Msg, jar *cookie.Jar, client netip.Addr, now time.Time, variant int) {
+	c := jar.Make([cookie.ClientSize]byte{1, 2, 3}, client, now)
+	size := len(c)
+	switch variant % 3 {
+	case 0:
+		size = cookie.ClientSize
+	case 1:
+		c[size-1]++
+	}
+	m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(c[:size])}}
+}
+
+// TestPathsAgreeOnCookies: so do they when cookies are required and when replies are over the limit, in what they say and
+// in what they count.
+func TestPathsAgreeOnCookies(t *testing.T) {
+	t.Parallel()
+	client, now := netip.MustParseAddr("192.0.2.7"), time.Now()
+	p := path{udpLimit: DefaultUDPSize, client: client, now: now}
+	for variant := range 12 {
+		b := newBoth(richZone(t, "gossip.", zone.OrderStable), zone.OrderStable)
+		b.general.policy.requireCookie = variant >= 9
+		if variant >= 3 && variant < 9 {
+			b.general.policy.limiter = rrl.New(rrl.Config{Rate: 1, Slip: 1})
+			b.general.policy.limiter.Decide(client, rrl.Answer, 0)
+			b.general.policy.origin = now
+		}
+		for _, tcp := range []bool{false, true} {
+			p.tcp = tcp
+			m := new(dns.Msg).SetQuestion("tens3.service.gossip.", dns.TypeA).SetEdns0(1232, variant >= 6)
+			addCookie(m, b.general.policy.cookies, client, now, variant)
+			packet, err := m.Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.seen = 0
+			b.compare(t, fmt.Sprintf("variant %d, TCP %t", variant, tcp), packet, p)
+			if unproved := variant >= 9 && variant%3 != 2 && !tcp; unproved != (b.seen == 0) {
+				t.Errorf("variant %d, TCP %t: the packed way answered %d", variant, tcp, b.seen)
+			}
+		}
+		got, want := b.quick.stats.read(), b.general.stats.read()
+		if variant < 9 && (got.CookiesGood != want.CookiesGood || got.CookiesBad != want.CookiesBad || got.Slipped != want.Slipped ||
+			got.Truncated != want.Truncated || !maps.Equal(got.Rcodes, want.Rcodes)) {
+			t.Errorf("variant %d: packed counts\n%+v\ngeneral\n%+v", variant, got, want)
+		}
+	}
+}
+
+var (
+	fuzzClient = netip.MustParseAddr("192.0.2.7")
+	fuzzTime   = time.Unix(1<<30, 0)
+)
 
 // FuzzPathsAgree compares the two ways on any packet.
 func FuzzPathsAgree(f *testing.F) {
@@ -236,13 +302,20 @@ func FuzzPathsAgree(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(packet, uint16(i*30), i%5 == 0)
+		if m.IsEdns0() != nil {
+			addCookie(m, cookie.NewJar(cookie.Random()), fuzzClient, fuzzTime, i)
+			if packet, err = m.Pack(); err != nil {
+				f.Fatal(err)
+			}
+			f.Add(packet, uint16(i*30), i%5 == 0)
+		}
 		binary.BigEndian.PutUint16(packet[2:], uint16(i)<<8)
 		f.Add(packet, uint16(i*30), i%5 == 0)
 	}
 	b := newBoth(richZone(f, "gossip.", zone.OrderStable), zone.OrderStable)
 	random := newBoth(richZone(f, "gossip.", zone.OrderRandom), zone.OrderRandom)
 	f.Fuzz(func(t *testing.T, packet []byte, limit uint16, tcp bool) {
-		p := path{tcp: tcp, udpLimit: int(limit)}
+		p := path{tcp: tcp, udpLimit: int(limit), client: fuzzClient, now: fuzzTime}
 		b.compare(t, "", packet, p)
 		random.compare(t, "", packet, p)
 	})
@@ -271,6 +344,32 @@ func TestQuickAllocations(t *testing.T) {
 			t.Errorf("%s %d: %v allocations", q.name, q.qtype, n)
 		}
 	}
+}
+
+// BenchmarkCookie is what a question with a cookie costs beside the system calls, packed and in general.
+func BenchmarkCookie(b *testing.B) {
+	both := newBoth(testZone(b, 20, zone.OrderRandom), zone.OrderRandom)
+	p := path{udpLimit: DefaultUDPSize, client: fuzzClient, now: fuzzTime}
+	m := new(dns.Msg).SetQuestion("many.service.gossip.", dns.TypeA).SetEdns0(1232, false)
+	addCookie(m, both.general.policy.cookies, p.client, p.now, 2)
+	packet, err := m.Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("packed", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := both.quick.respond(both.buf, packet, both.z, p); !ok {
+				b.Fatal("no answer")
+			}
+		}
+	})
+	b.Run("general", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			both.general.respond(packet, p)
+		}
+	})
 }
 
 // BenchmarkQuick is what a plain question costs beside the system calls.

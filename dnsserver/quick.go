@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/packed"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
@@ -18,7 +19,7 @@ type quick struct {
 const quickSize = 2048
 
 func newQuick(policy *policy, stats *counters) *quick {
-	return &quick{packed: packed.New(packed.Config{Size: advertised, Signed: policy.signer != nil}), policy: policy, stats: stats}
+	return &quick{packed: packed.New(packed.Config{Size: advertised, Signed: policy.signer != nil, Cookies: policy.cookies != nil}), policy: policy, stats: stats}
 }
 
 // respond writes the reply to a packet into out, up to its capacity, and returns it. It reports false if the packet is not
@@ -31,7 +32,15 @@ func (q *quick) respond(out, packet []byte, z *zone.Zone, p path) (reply []byte,
 	if reply == nil {
 		return nil, false
 	}
-	if q.policy.limiter != nil && !p.tcp {
+	known := p.tcp
+	if result.Cookie != nil {
+		good := q.policy.cookies.Check(result.Cookie, p.client, p.now) == cookie.Good
+		if known = known || good; !known && q.policy.requireCookie {
+			return nil, false
+		}
+		q.fillCookie(reply, result.Cookie, good, p)
+	}
+	if q.policy.limiter != nil && !known {
 		switch q.policy.limiter.Decide(p.client, kindOf(result.Outcome), p.now.Sub(q.policy.origin)) {
 		case rrl.Drop:
 			q.stats.dropped.Add(1)
@@ -47,6 +56,18 @@ func (q *quick) respond(out, packet []byte, z *zone.Zone, p path) (reply []byte,
 		q.stats.truncated.Add(1)
 	}
 	return reply, true
+}
+
+// fillCookie puts a fresh cookie at the end of the reply, and counts the one of the query.
+func (q *quick) fillCookie(reply, sent []byte, good bool, p path) {
+	fresh := q.policy.cookies.Make([cookie.ClientSize]byte(sent), p.client, p.now)
+	copy(reply[len(reply)-len(fresh):], fresh[:])
+	switch {
+	case good:
+		q.stats.cookiesGood.Add(1)
+	case len(sent) > cookie.ClientSize:
+		q.stats.cookiesBad.Add(1)
+	}
 }
 
 // kindOf is what the limit counts a reply as.

@@ -237,14 +237,15 @@ func (r *responder) unsigned(result zone.Result, rep *reply) {
 	rep.addSOA(result.Zone)
 }
 
-// staleText goes with answers that are what was known last.
-const staleText = "this agent looks cut off from its cluster"
+// staleText goes with answers that are what was known last. The server may be an agent's, which looks cut off, or stand
+// alone, with its agent away.
+const staleText = "the cluster is out of reach, or looks so; known last"
 
 // notReadyText goes with refusals before there is a view to answer from.
 const notReadyText = "this agent has not joined its cluster yet"
 
 // unsureText goes with names that are not known while those that are may not be all.
-const unsureText = "this agent looks cut off from its cluster, and does not know the name"
+const unsureText = "the cluster is out of reach, or looks so, and the name is not known"
 
 // addStatus answers how the server is: a record for each line, never to be cached.
 func (r *responder) addStatus(rep *reply) {

@@ -25,7 +25,15 @@ type Config struct {
 	// Signed says that who sets the DO bit gets more than the records, and that there are records of types that the zone
 	// knows nothing of.
 	Signed bool
+	// Cookies says that cookies are answered; else they are passed over.
+	Cookies bool
 }
+
+// Sizes in octets: the client's half of a cookie, and both halves as our server makes them (RFC 9018 section 4).
+const (
+	ClientCookie = 8
+	CookieSize   = 24
+)
 
 // Path says how a query came.
 type Path struct {
@@ -41,24 +49,34 @@ type Result struct {
 	Outcome   zone.Outcome
 	Rcode     uint8
 	Truncated bool
+	// Cookie is what the client sent, of ClientCookie or CookieSize octets, which aliases the packet; nil if there is none,
+	// or it is not to be answered. The reply ends with room for CookieSize octets, for the caller to fill.
+	Cookie []byte
 
 	end int // of the question
-	opt bool
+	opt int // size of the OPT record
 }
 
-// Empty takes all records out of the reply and marks it as truncated, so that a real client asks again over TCP.
+// badCookie is the code of that name (RFC 7873 section 8), which is split over header and OPT record.
+const badCookie = 23
+
+// Empty takes all records out of the reply and marks it as truncated, so that a real client asks again over TCP; or, if
+// the client knows cookies, has it ask again with the one of the reply.
 func (r *Result) Empty(reply []byte) []byte {
-	end := r.end
-	if r.opt {
-		end += copy(reply[end:], reply[len(reply)-optSize:])
-	}
+	end := r.end + copy(reply[r.end:], reply[len(reply)-r.opt:])
 	clear(reply[6:headerSize])
-	if r.opt {
+	r.Rcode, r.Truncated = 0, r.Cookie == nil
+	reply[2] &^= flagTC
+	if r.Truncated {
+		reply[2] |= flagTC
+	} else {
+		r.Rcode = badCookie
+		reply[r.end+extendedCode] = badCookie >> 4
+	}
+	if r.opt > 0 {
 		reply[11] = 1
 	}
-	reply[2] |= flagTC
-	reply[3] = 0
-	r.Rcode, r.Truncated = 0, true
+	reply[3] = r.Rcode & 0xf
 	return reply[:end]
 }
 
@@ -86,16 +104,17 @@ func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte
 	if !ok {
 		return nil, Result{}
 	}
-	limit := q.limit(path)
+	if !r.cfg.Cookies {
+		q.cookie = nil
+	}
+	limit, opt := q.limit(path), q.replyOPT()
 	room := min(limit, cap(out), maxReply)
-	if room < q.end+optSize {
+	if room < q.end+opt {
 		return nil, Result{}
 	}
 	m := message{responder: r, out: append(out[:0], packet[:q.end]...), start: q.end, room: room, all: room == limit, tcp: path.TCP, opt: q.opt}
-	if q.opt {
-		m.room -= optSize
-	}
-	result := Result{Type: q.qtype, Outcome: outcome, end: q.end, opt: q.opt}
+	m.room -= opt
+	result := Result{Type: q.qtype, Outcome: outcome, Cookie: q.cookie, end: q.end, opt: opt}
 	if outcome == zone.Success {
 		if !m.addSet(p) {
 			return nil, Result{}
@@ -114,6 +133,18 @@ func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte
 }
 
 const rcodeNXDomain = 3
+
+// replyOPT returns the size of the OPT record of the reply.
+func (q *question) replyOPT() int {
+	switch {
+	case !q.opt:
+		return 0
+	case q.cookie == nil:
+		return optSize
+	default:
+		return optSize + cookieHead + CookieSize
+	}
+}
 
 func (q *question) limit(path Path) int {
 	if path.TCP {
@@ -145,7 +176,15 @@ func (m *message) finish(q *question, rcode uint8, size int) []byte {
 		if q.do {
 			do = doBit // RFC 3225 section 3
 		}
-		out = append(out, 0, 0, typeOPT, byte(size>>8), byte(size), 0, 0, do, 0, 0, 0)
+		var length byte
+		if q.cookie != nil {
+			length = cookieHead + CookieSize
+		}
+		out = append(out, 0, 0, typeOPT, byte(size>>8), byte(size), 0, 0, do, 0, 0, length)
+		if q.cookie != nil {
+			var blank [CookieSize]byte
+			out = append(append(out, 0, optionCookie, 0, CookieSize), blank[:]...)
+		}
 		m.additional++
 	}
 	flags := flagQR | flagAA | out[2]&flagRD

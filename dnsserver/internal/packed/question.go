@@ -7,11 +7,14 @@ const (
 	headerSize   = 12
 	questionTail = 4 // type and class after the name
 	optSize      = 11
+	extendedCode = 5 // offset of the upper part of the reply's code in an OPT record
+	cookieHead   = 4 // code and length of the option
 	maxNameWire  = 255
 	maxLabelWire = 63
 
-	typeOPT = 41
-	classIN = 1
+	typeOPT      = 41
+	optionCookie = 10
+	classIN      = 1
 	// Those of RFC 4034 are in a row.
 	typeRRSIG, typeDNSKEY, typeCDS, typeCDNSKEY = 46, 48, 59, 60
 	// Types from here to 255 are questions about something other than one kind of record (RFC 6895 section 3.1).
@@ -26,13 +29,15 @@ const (
 )
 
 // question is a query that is as plain as most are: one question about one type in the class of the internet, no
-// record but an OPT without options.
+// record but an OPT with no option, or with a cookie.
 type question struct {
 	end   int // offset after the question
 	qtype uint16
 	opt   bool
 	do    bool
 	size  int // of UDP messages that the client takes; 512 if it did not say
+	// cookie is the content of the COOKIE option (RFC 7873), and aliases the packet; nil if there is none.
+	cookie []byte
 }
 
 // parse reports whether the packet is a plain query. Flags that a query may carry and no answer of ours depends on (RD, AD,
@@ -71,11 +76,11 @@ func (q *question) parse(packet []byte) bool {
 		return false
 	}
 	q.end = off + questionTail
-	q.opt, q.do, q.size = false, false, minUDP
+	q.opt, q.do, q.size, q.cookie = false, false, minUDP, nil
 	if counts&1 == 0 {
 		return len(packet) == q.end
 	}
-	return len(packet) == q.end+optSize && q.parseOPT(packet[q.end:])
+	return len(packet) >= q.end+optSize && q.parseOPT(packet[q.end:])
 }
 
 // secure tells whether the question is about a type that only zones that are signed have: RRSIG, NSEC, DNSKEY, CDS or
@@ -84,16 +89,26 @@ func (q *question) secure() bool {
 	return q.qtype >= typeRRSIG && q.qtype <= typeDNSKEY || q.qtype == typeCDS || q.qtype == typeCDNSKEY
 }
 
-// parseOPT reports whether the last record is an OPT of version 0 without options.
+// parseOPT reports whether the rest of the packet is an OPT record of version 0 with no option, or with a client's cookie
+// alone or beside one that can be of ours.
 func (q *question) parseOPT(rr []byte) bool {
 	// Owner, type, size, extended code, version, flags, length. The code means nothing in a query.
-	if rr[0] != 0 || binary.BigEndian.Uint16(rr[1:]) != typeOPT || rr[6] != 0 || rr[9] != 0 || rr[10] != 0 {
+	if rr[0] != 0 || binary.BigEndian.Uint16(rr[1:]) != typeOPT || rr[6] != 0 || int(binary.BigEndian.Uint16(rr[9:])) != len(rr)-optSize {
 		return false
 	}
 	q.opt = true
 	q.do = rr[7]&doBit != 0
 	q.size = int(binary.BigEndian.Uint16(rr[3:]))
-	return true
+	option := rr[optSize:]
+	switch len(option) {
+	case 0:
+		return true
+	case cookieHead + ClientCookie, cookieHead + CookieSize:
+		q.cookie = option[cookieHead:]
+		return binary.BigEndian.Uint16(option) == optionCookie && int(binary.BigEndian.Uint16(option[2:])) == len(q.cookie)
+	default:
+		return false
+	}
 }
 
 const minUDP = 512 // octets that every client takes
