@@ -360,7 +360,7 @@ func TestNginx(t *testing.T) {
 	one, two := lbtest.Web(t, "a"), lbtest.Web(t, "b")
 	a, bb := one.Listener.Addr().String(), two.Listener.Addr().String()
 	src := newSource()
-	cfg := startLoop(t, src, b.Dir, head+nginxTarget)
+	cfg := startLoop(t, src, b.Dir, head+strings.Replace(nginxTarget, "  file", "  precheck = \"wrapper\" # which does not see the main file\n  file", 1))
 	src.members(member("a", a, "alive"))
 	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
 	for i := range 3 {
