@@ -145,7 +145,11 @@ func TestServiceDiscovery(t *testing.T) {
 	}
 	t.Logf("%d requests while a member left", load.Total())
 
-	// One dies, host and all.
+	// One dies, host and all. There is somebody else to see it too: of an agent that sees nobody at all, lbsync would think
+	// that it is cut off.
+	witness := startAgent(ctx, t, s, harness.AgentConfig{Name: "db-1", Args: []string{"-join=" + agents["web-1"].Gossip}})
+	sees(ctx, t, witness, "web-2", "alive")
+	sees(ctx, t, agents["web-1"], "db-1", "alive")
 	load = harness.StartLoad(balancer.Addr, 2, 20*time.Millisecond)
 	defer load.Stop()
 	agents["web-2"].Kill()
