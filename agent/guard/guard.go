@@ -52,10 +52,22 @@ type Request struct {
 	Policy
 }
 
+// Rule is why a removal is held, in a word for labels of metrics.
+type Rule string
+
+// The rules.
+const (
+	RuleView     Rule = "view"        // it is not trusted
+	RuleBudget   Rule = "max_removal" // spent in this window
+	RuleFloor    Rule = "min_servers"
+	RuleOperator Rule = "operator" // for callers that let one order it
+)
+
 // Held is a removal that was not allowed.
 type Held struct {
 	Name   string
 	Reason string // a clause such as "the agent is unreachable"
+	Rule   Rule
 }
 
 // Decision is what to do. Every list is sorted and free of doubles.
@@ -99,9 +111,9 @@ func Decide(r Request) Decision {
 		case r.Left[name]:
 			left = append(left, name)
 		case r.Distrust != "":
-			d.Held = append(d.Held, Held{name, r.Distrust})
+			d.Held = append(d.Held, Held{name, r.Distrust, RuleView})
 		case r.Budget >= 0 && len(failed) >= r.Budget:
-			d.Held = append(d.Held, Held{name, "as many as the removal limit allows were removed already in this window"})
+			d.Held = append(d.Held, Held{name, "as many as the removal limit allows were removed already in this window", RuleBudget})
 		default:
 			failed = append(failed, name)
 		}
@@ -115,7 +127,7 @@ func Decide(r Request) Decision {
 	// Those that failed are held before those that left: they are the likelier to come back.
 	for _, gone := range []*[]string{&failed, &left} {
 		for len(wanted)+len(d.Held) < floor && len(*gone) > 0 {
-			d.Held = append(d.Held, Held{(*gone)[0], reason})
+			d.Held = append(d.Held, Held{(*gone)[0], reason, RuleFloor})
 			*gone = (*gone)[1:]
 		}
 	}

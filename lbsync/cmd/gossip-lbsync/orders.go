@@ -13,6 +13,7 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
 	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 )
@@ -182,7 +183,10 @@ func why(ctx context.Context, in invocation) (int, error) {
 func whyText(w decide.Why, now time.Time) string {
 	var b strings.Builder
 	where := "gets no traffic of"
-	if w.In {
+	switch {
+	case w.State == pool.Probation:
+		where = "is on probation in"
+	case w.In:
 		where = "takes traffic of"
 	}
 	fmt.Fprintf(&b, "%s %s service %s: %s.\n", w.Member, where, w.Service, w.Rule)

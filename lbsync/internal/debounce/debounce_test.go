@@ -1,6 +1,7 @@
 package debounce_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -62,6 +63,44 @@ func TestNoStarvation(t *testing.T) {
 		}
 		if now.Sub(opened) > 2100*time.Millisecond {
 			t.Fatalf("closed for %v", now.Sub(opened))
+		}
+	}
+}
+
+// TestQuiescence feeds random changes of one kind to the gate and to consul-template's rule written down plainly: the
+// first change starts a timer and sets a deadline; each further one starts the timer again, or for what is left until the deadline; when it
+// fires all is forgotten. Both act at the same moments.
+func TestQuiescence(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		wait := time.Duration(1+r.IntN(500)) * time.Millisecond
+		limit := wait + time.Duration(r.IntN(2000))*time.Millisecond
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		var g debounce.Gate
+		var timer, deadline time.Time
+		pending := ""
+		next := now
+		for range 500 {
+			if now.Equal(next) { // a change
+				pending += "x"
+				if deadline.IsZero() {
+					deadline = now.Add(limit)
+				}
+				timer = now.Add(min(wait, deadline.Sub(now)))
+				next = now.Add(time.Duration(1+r.IntN(2*int(wait/time.Millisecond))) * time.Millisecond)
+			}
+			due, waits := g.Due(now, debounce.Waits{Add: wait, Max: limit}, [3]string{pending})
+			if waits != (pending != "") || waits && !due.Equal(timer) {
+				t.Fatalf("wait %v, max %v: due %v, want %v", wait, limit, due, timer)
+			}
+			if waits && !now.Before(due) { // both fire
+				g.Reset()
+				pending, timer, deadline = "", time.Time{}, time.Time{}
+			}
+			if now = next; !timer.IsZero() && timer.Before(next) {
+				now = timer
+			}
 		}
 	}
 }

@@ -197,7 +197,7 @@ func (s *service) age(at time.Time, held []guard.Held) {
 // hold turns every removal into a held one.
 func (v verdict) hold(why string) verdict {
 	for _, name := range v.Removed {
-		v.Held = append(v.Held, guard.Held{Name: name, Reason: why})
+		v.Held = append(v.Held, guard.Held{Name: name, Reason: why, Rule: guard.RuleOperator})
 		v.Apply = append(v.Apply, name)
 	}
 	slices.SortFunc(v.Held, func(a, b guard.Held) int { return strings.Compare(a.Name, b.Name) })

@@ -69,6 +69,9 @@ func (s Server) Family() string {
 	return "ipv6"
 }
 
+// Zone returns the tag zone; empty if there is none.
+func (s Server) Zone() string { return s.Tags["zone"] }
+
 // Draining tells whether the server is to get nothing new.
 func (s Server) Draining() bool { return s.State == Draining }
 

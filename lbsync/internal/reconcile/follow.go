@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/budget"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
@@ -116,10 +117,10 @@ func (w *worker) sleep(ctx context.Context, next time.Time, changed <-chan struc
 	}
 }
 
-// moved tells whether another process of the balancer serves than at the last pass.
+// moved tells whether another process of the balancer serves than at the last pass, or none any more.
 func (w *worker) moved(ctx context.Context) bool {
 	instance, err := w.Instance(ctx)
-	return err == nil && instance != w.instance
+	return err == nil && instance != w.instance || errors.Is(err, reload.ErrNotRunning) && w.instance != ""
 }
 
 // pass makes one pass and returns when to make the next; zero if the process ends.
@@ -140,7 +141,7 @@ func (w *worker) pass(ctx context.Context, o order, next time.Time) time.Time {
 	if err != nil {
 		w.retry = min(max(2*w.retry, minRetry), maxRetry)
 		pause := w.retry - rand.N(w.retry/4)
-		if text := err.Error(); text != w.lastErr {
+		if text := withoutNumbers(err.Error()); text != w.lastErr {
 			w.log.Error("not in step; the balancer goes on with what it had", "error", err, "retry_in", pause.Round(time.Millisecond))
 			w.lastErr = text
 		}
@@ -153,6 +154,17 @@ func (w *worker) pass(ctx context.Context, o order, next time.Time) time.Time {
 		w.watched++
 	}
 	return sooner(next, res.Again)
+}
+
+// withoutNumbers makes one text of an error that is met again: what a balancer says has its process id and the name of the candidate in
+// it. So a failure is logged once, and not at each attempt.
+func withoutNumbers(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // leave asks the target's budget, and then its group, for every reload.

@@ -28,7 +28,7 @@ func NewMetrics(r *metrics.Registry) *Metrics {
 		members:    r.Gauge("lbsync_members", "Members that the agent knows.", "status"),
 		servers:    r.Gauge("lbsync_servers", "Instances of a service by state.", "service", "state"),
 		desired:    r.Gauge("lbsync_desired_servers", "Servers that should take traffic.", "service"),
-		held:       r.Gauge("lbsync_held_removals", "Removals that are held now.", "service", "reason"),
+		held:       r.Gauge("lbsync_held_removals", "Removals that are held now: view, max_removal, min_servers or operator.", "service", "reason"),
 		suppressed: r.Gauge("lbsync_flap_suppressed", "Servers that are kept out because they come and go.", "service"),
 		refused:    r.Gauge("lbsync_members_refused", "Members that are selected but cannot be used.", "service"),
 
@@ -69,7 +69,7 @@ func (m *Metrics) service(st decide.Status) {
 	name := st.Service.Name
 	held := map[string]float64{}
 	for _, h := range st.Held {
-		held[h.Reason]++
+		held[string(h.Rule)]++
 	}
 	m.held.Replace(held, name)
 	m.refused.Set(float64(len(st.Refused)), name)
