@@ -23,3 +23,9 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// release gives a lock back. Closing alone would leave it to a child that was forked a moment ago, until that runs its
+// program.
+func release(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}

@@ -24,3 +24,6 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(h), path), nil
 }
+
+// release gives a lock back.
+func release(f *os.File) error { return f.Close() }

@@ -83,9 +83,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	for _, f := range s.held {
-		_ = f.Close() // it only gives back the lock
+		_ = release(f) // it only gives back the lock
 	}
-	return s.lock.Close()
+	return release(s.lock)
 }
 
 // Lock takes a file of a target for this process until Close, so that two that have different state folders do not both write
