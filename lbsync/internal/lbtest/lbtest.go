@@ -195,7 +195,7 @@ func Nginx(t testing.TB) *Balancer {
 	Write(t, b.Dir, "nginx.conf", fmt.Sprintf(`daemon off;
 worker_processes 1;
 pid %[1]s/pid;
-error_log stderr;
+error_log stderr notice;
 events {}
 http {
     access_log off;

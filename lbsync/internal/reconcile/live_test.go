@@ -390,6 +390,36 @@ func TestNginx(t *testing.T) {
 	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
 }
 
+// TestManyChangesFewReloads: a hundred changes within moments are at most two reloads of nginx, but for those that the time
+// itself allows, and what is loaded in the end is right.
+func TestManyChangesFewReloads(t *testing.T) {
+	t.Parallel()
+	const interval = 3 * time.Second
+	b := lbtest.Nginx(t)
+	a, bb := lbtest.Web(t, "a").Listener.Addr().String(), lbtest.Web(t, "b").Listener.Addr().String()
+	src := newSource()
+	cfg := startLoop(t, src, b.Dir, head+strings.Replace(nginxTarget, `min_interval = "100ms"`, `min_interval = "3s"`, 1))
+	reloads := func() int { return strings.Count(b.Output(), "reconfiguring") }
+	src.members(member("a", a, "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+	before, began := reloads(), time.Now()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for i := range 100 {
+		<-tick.C
+		if i%2 == 0 {
+			src.members(member("a", a, "alive"), member("b", bb, "alive"))
+		} else {
+			src.members(member("a", a, "alive"), member("b", bb, "left"))
+		}
+	}
+	src.members(member("a", a, "alive"), member("b", bb, "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+	if n, most := reloads()-before, 2+int(time.Since(began)/interval); n > most {
+		t.Errorf("%d reloads, want at most %d", n, most)
+	}
+}
+
 // TestBadReloadOfHAProxy: an address that is taken passes the check and fails the reload; the file is put back, the old
 // worker goes on, and it is tried again until it works.
 func TestBadReloadOfHAProxy(t *testing.T) {
