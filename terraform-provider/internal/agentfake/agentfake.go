@@ -48,6 +48,7 @@ type Agent struct {
 	primary   string            // base64
 	nodes     int               // asked about keys
 	keyErrors map[string]string // node to why it refuses to install a key
+	keyLog    []string          // changes of keys, as COMMAND KEY
 	answers   func(api.QueryRequest) map[string]string
 	queries   []api.QueryRequest
 	forced    []api.ForceLeaveRequest

@@ -36,6 +36,13 @@ func (a *Agent) Keys() (keys map[string]int, primary string) {
 	return maps.Clone(a.keys), a.primary
 }
 
+// KeyChanges returns what was asked to be changed of keys, each as COMMAND KEY, in order.
+func (a *Agent) KeyChanges() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.keyLog)
+}
+
 // RefuseKeys makes nodes refuse to install keys, for the reasons given.
 func (a *Agent) RefuseKeys(reasons map[string]string) {
 	a.mu.Lock()
@@ -141,6 +148,9 @@ func (a *Agent) changeKey(command, key, text string) (string, api.KeyResponse) {
 	fail := func(reasons map[string]string) (string, api.KeyResponse) {
 		response.Messages, response.NumErr = reasons, len(reasons)
 		return fmt.Sprintf("%d/%d nodes reported failure", len(reasons), a.nodes), response
+	}
+	if command != api.CommandListKeys {
+		a.keyLog = append(a.keyLog, command+" "+key)
 	}
 	switch command {
 	case api.CommandInstallKey:

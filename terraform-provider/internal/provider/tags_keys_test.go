@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,7 +186,14 @@ func TestAccKeyRotation(t *testing.T) {
 		resource.TestStep{ // the new one is installed, then used, then the old one removed
 			Config:           provided(agent, keyBlock(secondKey, "2", "true")),
 			ConfigPlanChecks: planned(plancheck.ResourceActionCreateBeforeDestroy, "gossip_key.k"),
-			Check:            resource.ComposeAggregateTestCheckFunc(ring(agent, secondKey, old, secondKey), notKept(firstKey, secondKey)),
+			Check: resource.ComposeAggregateTestCheckFunc(ring(agent, secondKey, old, secondKey), notKept(firstKey, secondKey), func(*terraform.State) error {
+				changes := agent.KeyChanges()
+				want := []string{"install-key " + secondKey, "use-key " + secondKey, "remove-key " + firstKey}
+				if got := changes[max(0, len(changes)-3):]; !slices.Equal(got, want) {
+					return errorf("the keys were changed in the order %v, want %v", got, want)
+				}
+				return nil
+			}),
 		},
 		resource.TestStep{ // a node came back without the key
 			PreConfig:        func() { agent.SetKeys(3, secondKey, map[string]int{old: 3, secondKey: 2}) },
