@@ -150,7 +150,7 @@ func TestCutOff(t *testing.T) {
 	eventually("the lost one takes somebody for failed", func() bool {
 		return strings.Contains(at(lost, "gossip", "members").stdout, "failed")
 	})
-	if a := resolve(lost); len(a.Answers) != n || !strings.Contains(a.Reason, "cut off") {
+	if a := resolve(lost); len(a.Answers) != n || !strings.Contains(a.Reason, "out of reach") {
 		t.Errorf("the lost one answers %+v", a)
 	}
 	if _, err := exec.LookPath("serf"); err == nil { // which knows nothing of what our agents add
