@@ -114,45 +114,21 @@ func (a *Agent) InstallKey(ctx context.Context, key string) error {
 
 // UseKey makes every node encrypt with an installed key.
 func (a *Agent) UseKey(ctx context.Context, id string) error {
-	return a.changeKeys(ctx, "make the key the primary one", func(ctx context.Context, c *client.Client) error {
-		ring, err := listKeys(ctx, c)
-		if err != nil {
-			return err
-		}
-		key, ok := ring.secrets[id]
-		if !ok {
-			return finalError{ErrNoSuchKey}
-		}
+	return a.changeKnown(ctx, "make the key the primary one", id, func(ctx context.Context, c *client.Client, _ Keyring, key string) error {
 		return judge(c.UseKey(ctx, key))
 	})
 }
 
 // Reinstall gives a key that some nodes have to all of them.
 func (a *Agent) Reinstall(ctx context.Context, id string) error {
-	return a.changeKeys(ctx, "install the key", func(ctx context.Context, c *client.Client) error {
-		ring, err := listKeys(ctx, c)
-		if err != nil {
-			return err
-		}
-		key, ok := ring.secrets[id]
-		if !ok {
-			return finalError{ErrNoSuchKey}
-		}
+	return a.changeKnown(ctx, "install the key", id, func(ctx context.Context, c *client.Client, _ Keyring, key string) error {
 		return judge(c.InstallKey(ctx, key))
 	})
 }
 
 // RemoveKey takes a key off every node. A key that nobody has is [ErrNoSuchKey].
 func (a *Agent) RemoveKey(ctx context.Context, id string) error {
-	return a.changeKeys(ctx, "remove the key", func(ctx context.Context, c *client.Client) error {
-		ring, err := listKeys(ctx, c)
-		if err != nil {
-			return err
-		}
-		key, ok := ring.secrets[id]
-		if !ok {
-			return finalError{ErrNoSuchKey}
-		}
+	return a.changeKnown(ctx, "remove the key", id, func(ctx context.Context, c *client.Client, ring Keyring, key string) error {
 		if ring.Primary[id] > 0 {
 			return finalError{ErrKeyInUse}
 		}
@@ -163,6 +139,21 @@ func (a *Agent) RemoveKey(ctx context.Context, id string) error {
 			}
 		}
 		return judge(resp, err)
+	})
+}
+
+// changeKnown is changeKeys for a key that is known by its fingerprint: fn gets the keyrings and the key itself.
+func (a *Agent) changeKnown(ctx context.Context, op, id string, fn func(context.Context, *client.Client, Keyring, string) error) error {
+	return a.changeKeys(ctx, op, func(ctx context.Context, c *client.Client) error {
+		ring, err := listKeys(ctx, c)
+		if err != nil {
+			return err
+		}
+		key, ok := ring.secrets[id]
+		if !ok {
+			return finalError{ErrNoSuchKey}
+		}
+		return fn(ctx, c, ring, key)
 	})
 }
 
