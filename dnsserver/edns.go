@@ -74,6 +74,9 @@ func (rep *reply) opt() *dns.OPT {
 	if rep.req.edns.do {
 		opt.SetDo() // RFC 3225 section 3
 	}
+	if rep.compact {
+		opt.SetCo()
+	}
 	return opt
 }
 

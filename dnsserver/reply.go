@@ -24,6 +24,7 @@ type reply struct {
 	additional    []dns.RR
 	options       []dns.EDNS0 // none if the client does not speak EDNS
 	padding       bool
+	compact       bool // the CO bit
 
 	limit int  // octets
 	size  int  // octets so far; never less than the truth

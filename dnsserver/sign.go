@@ -30,6 +30,7 @@ func (s *secured) answer(result zone.Result, rep *reply) {
 	do := rep.req.edns.do && rep.authoritative
 	if do {
 		rep.size += s.signer.Size(s.zone.Origin()) // kept for the signatures of the answer
+		rep.compact = rep.req.edns.co              // RFC 9824 section 5.1: by it a resolver knows what the code means
 	}
 	if !s.special(rep, result.Outcome) {
 		s.unsigned(result, rep)

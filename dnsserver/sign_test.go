@@ -97,6 +97,13 @@ func TestSignedAnswers(t *testing.T) {
 	r := newResponder(z)
 	r.policy.signer = newSigner(t, k)
 	r.quick = newQuick(&r.policy, r.stats)
+	for do, m := range map[bool]*dns.Msg{true: new(dns.Msg).SetQuestion("web1.node.gossip.", dns.TypeA), false: new(dns.Msg).SetQuestion("nope.gossip.", dns.TypeA)} {
+		m.SetEdns0(4096, do)
+		m.IsEdns0().SetCo()
+		if got := ask(t, r, m, overUDP).IsEdns0(); got == nil || got.Co() != do {
+			t.Errorf("asked with CO, and DO %v: %v", do, got)
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		qtype   uint16
@@ -223,6 +230,9 @@ func TestSignedDenial(t *testing.T) {
 			if m.Rcode != want || nsec.Hdr.Ttl != 2 {
 				t.Errorf("%s, compact %v: rcode %d, want %d; TTL %d", tt.name, compact, m.Rcode, want, nsec.Hdr.Ttl)
 			}
+			if m.IsEdns0().Co() != compact {
+				t.Errorf("%s, compact %v: the reply says otherwise", tt.name, compact)
+			}
 		}
 		plain := ask(t, r, new(dns.Msg).SetQuestion(tt.name, tt.qtype), overUDP)
 		if (plain.Rcode == dns.RcodeNameError) != nonexistent || len(plain.Ns) != 1 {
@@ -244,7 +254,9 @@ func TestUnsignedZones(t *testing.T) {
 	reverse := newKey(t, "10.in-addr.arpa", dnssec.ECDSAP256)
 	r := newResponder(z)
 	r.policy.signer = newSigner(t, reverse)
-	if m := ask(t, r, secureQuery("web1.node.gossip.", dns.TypeA), overUDP); len(m.Answer) != 1 {
+	q := secureQuery("web1.node.gossip.", dns.TypeA)
+	q.IsEdns0().SetCo()
+	if m := ask(t, r, q, overUDP); len(m.Answer) != 1 || m.IsEdns0().Co() {
 		t.Errorf("a zone without a key: %v", m)
 	}
 	m := ask(t, r, secureQuery("1.0.0.10.in-addr.arpa.", dns.TypePTR), overUDP)

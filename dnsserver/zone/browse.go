@@ -47,7 +47,7 @@ func (i *instance) set(t Type) *RRset {
 	return nil
 }
 
-// catalog is what stands at _services._dns-sd._udp: the services that there are.
+// catalog is what stands at _services._dns-sd._udp: the services that somebody could connect to.
 type catalog struct {
 	labels tree[bool]
 	below  string // ._tcp. and the origin

@@ -16,6 +16,8 @@ type group struct {
 	policy *policy
 	below  string // of a service: what comes after the member's label in the name of an instance, ending in the origin
 
+	census census // of a service, not of one by tag
+
 	a, aaaa, srv, ptr lazySet
 }
 
@@ -183,6 +185,11 @@ func (h *Host) addrs(t Type) []netip.Addr {
 	return h.AAAA.Addrs
 }
 
+// lists reports whether a member is an instance of this service that has a name.
+func (g *group) lists(p *part) bool {
+	return p.browsable() && len(p.label)+len(g.below) < maxName // the last dot makes up for a length
+}
+
 // ptrSet lists the instances of a service, or the names of those that have an address.
 func (g *group) ptrSet() *RRset {
 	set := newSet(TypePTR, &policy{ttl: g.policy.ttl, order: OrderStable})
@@ -190,7 +197,7 @@ func (g *group) ptrSet() *RRset {
 		switch {
 		case g.below == "":
 			set.Names = append(set.Names, p.host.Name)
-		case p.browsable() && len(p.label)+len(g.below) < maxName: // the last dot makes up for a length
+		case g.lists(p):
 			set.Names = append(set.Names, p.label+g.below)
 		default:
 			continue

@@ -18,7 +18,7 @@ func (z *Zone) Update(changes []Change) *Zone {
 		names:    z.names.edit(),
 		servers:  z.servers.edit(),
 		crowded:  z.crowded,
-		problems: z.problems,
+		problems: z.problems, spellings: z.spellings,
 		groups:   make(map[string]map[string]*part),
 		pointers: make(map[pointer]map[string]*part),
 	}
@@ -36,7 +36,7 @@ func (z *Zone) Update(changes []Change) *Zone {
 		ns:       z.ns,
 		trust:    z.trust,
 		crowded:  u.crowded,
-		problems: u.problems,
+		problems: u.problems, spellings: u.spellings,
 	}
 	next.members, _ = u.members.done()
 	next.names, _ = u.names.done()
@@ -49,18 +49,20 @@ func (z *Zone) Update(changes []Change) *Zone {
 
 // update is one call of Update.
 type update struct {
-	zone        *Zone // before
-	cfg         *settings
-	members     *edit[*node]
-	names       *edit[Name]
-	servers     *edit[*Host]
-	crowded     map[string][]*node
-	ownCrowded  bool // crowded is ours to modify
-	problems    map[string][]Problem
-	ownProblems bool
-	groups      map[string]map[string]*part  // by name and member; nil for one that is out
-	pointers    map[pointer]map[string]*part // the same for addresses
-	changed     bool
+	zone         *Zone // before
+	cfg          *settings
+	members      *edit[*node]
+	names        *edit[Name]
+	servers      *edit[*Host]
+	crowded      map[string][]*node
+	ownCrowded   bool // crowded is ours to modify
+	problems     map[string][]Problem
+	ownProblems  bool
+	spellings    map[string][]Problem // by label of the service
+	ownSpellings bool
+	groups       map[string]map[string]*part  // by name and member; nil for one that is out
+	pointers     map[pointer]map[string]*part // the same for addresses
+	changed      bool
 }
 
 func (u *update) change(c Change) {
@@ -112,17 +114,20 @@ func (u *update) change(c Change) {
 	}
 }
 
-// compareClaims orders the claimants of a label: who spells it in small letters comes first, then by bytes. Whether they
-// are there does not count, lest a failure hands the name of one to another.
-func compareClaims(a, b *node) int {
-	aLower, bLower := a.name == strings.ToLower(a.name), b.name == strings.ToLower(b.name)
+// compareClaims orders the claimants of a label. Whether they are there does not count, lest a failure hands the name of
+// one to another.
+func compareClaims(a, b *node) int { return compareSpellings(a.name, b.name) }
+
+// compareSpellings orders names that differ in case only: the one in small letters comes first, then by bytes.
+func compareSpellings(a, b string) int {
+	aLower, bLower := a == strings.ToLower(a), b == strings.ToLower(b)
 	if aLower != bLower {
 		if aLower {
 			return -1
 		}
 		return 1
 	}
-	return strings.Compare(a.name, b.name)
+	return strings.Compare(a, b)
 }
 
 func (u *update) make(c Change, label string, old *node) *node {
@@ -306,13 +311,21 @@ func (u *update) finishGroups() {
 		g := &group{parts: parts, policy: u.cfg.of(label), below: "._" + label + "." + tcpLabel + "." + u.cfg.origin.text}
 		g.follow(before, changes)
 		u.setGroup(k, shapeService, g)
-		if len(rest) > len(label)+1 || len(label) == maxLabel {
-			continue // by tag; or there is no room for the underscore
+		if len(rest) > len(label)+1 {
+			continue // by tag
+		}
+		if before != nil {
+			g.census = before.census
+		}
+		g.census = g.census.take(g, old, changes)
+		u.setSpellings(label, g)
+		if len(label) == maxLabel {
+			continue // there is no room for the underscore
 		}
 		u.setGroup(key("_"+label, tcpLabel, serviceLabel), shapeRFC2782, g)
 		u.setGroup(key("_"+label, udpLabel, serviceLabel), shapeRFC2782, g)
 		u.setGroup(key("_"+label, tcpLabel), shapeBrowse, g)
-		if parts.len() > 0 {
+		if g.census.instances > 0 {
 			services.set(label, true)
 		} else {
 			services.delete(label)

@@ -49,11 +49,12 @@ type Zone struct {
 	trust   Trust
 
 	// In the zone of names alone:
-	members  tree[*node]        // by member name
-	servers  tree[*Host]        // the name servers, by member name
-	crowded  map[string][]*node // by label: who else claims it but the one who has it
-	problems map[string][]Problem
-	reverse  []*Zone // by key of the origin
+	members   tree[*node]          // by member name
+	servers   tree[*Host]          // the name servers, by member name
+	crowded   map[string][]*node   // by label: who else claims it but the one who has it
+	problems  map[string][]Problem // by member
+	spellings map[string][]Problem // by label of the service
+	reverse   []*Zone              // by key of the origin
 }
 
 // origin is the name of a zone, in its forms.
@@ -140,8 +141,10 @@ func (o *origin) holds(key []byte) bool {
 // Problems returns what could not be published as it is, ordered by member.
 func (z *Zone) Problems() []Problem {
 	var all []Problem
-	for _, some := range z.problems {
-		all = append(all, some...)
+	for _, by := range []map[string][]Problem{z.problems, z.spellings} {
+		for _, some := range by {
+			all = append(all, some...)
+		}
 	}
 	slices.SortFunc(all, func(a, b Problem) int {
 		if c := strings.Compare(a.Member, b.Member); c != 0 {

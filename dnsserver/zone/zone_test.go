@@ -197,8 +197,7 @@ func TestLookup(t *testing.T) {
 		{"_dns-sd._udp.gossip. A", zone.NoData, nil},
 
 		// Browsing.
-		{"_services._dns-sd._udp.gossip. PTR", zone.Success, []string{"0 PTR _cache._tcp.gossip.", "0 PTR _dark._tcp.gossip.", "0 PTR _last._tcp.gossip.",
-			"0 PTR _my_x20db._tcp.gossip.", "0 PTR _old._tcp.gossip.", "0 PTR _v6._tcp.gossip.", "0 PTR _web._tcp.gossip."}},
+		{"_services._dns-sd._udp.gossip. PTR", zone.Success, []string{"0 PTR _dark._tcp.gossip.", "0 PTR _my_x20db._tcp.gossip.", "0 PTR _v6._tcp.gossip.", "0 PTR _web._tcp.gossip."}},
 		{"b._dns-sd._udp.gossip. PTR", zone.Success, []string{"5 PTR gossip."}},
 		{"lb._dns-sd._udp.gossip. PTR", zone.Success, []string{"5 PTR gossip."}},
 		{"x._dns-sd._udp.gossip. PTR", zone.NXDomain, nil},
@@ -386,6 +385,80 @@ func TestNamesThatDifferInCase(t *testing.T) {
 	check(z, "db.node.gossip")
 	if p := z.Problems(); len(p) != 0 {
 		t.Errorf("none left: problems %v", p)
+	}
+}
+
+// TestSpellings: services whose names differ in case only are one, which is told once for each spelling for as long as it is
+// so; who is not there just now counts.
+func TestSpellings(t *testing.T) {
+	t.Parallel()
+	member := func(name string, live bool, services ...string) *zone.Member {
+		m := &zone.Member{Name: name, Live: live, Tags: map[string]string{"dc": "eu"}}
+		for i, s := range services {
+			m.Services = append(m.Services, zone.Service{Name: s, Port: uint16(80 + i)})
+		}
+		return m
+	}
+	long := strings.Repeat("L", 63)
+	z := newZone(t)
+	for _, step := range []struct {
+		change *zone.Member
+		gone   string
+		want   []string // member: name
+	}{
+		{change: member("a", true, "Web")},
+		{change: member("b", true, "Web", "api")},
+		{change: member("c", true, "WEB"), want: []string{`a: "Web" differs from "WEB"`}},
+		{change: member("d", true, "web"), want: []string{`a: "Web" differs from "web"`, `c: "WEB" differs from "web"`}},
+		{change: member("a", true, "web"), want: []string{`b: "Web" differs from "web"`, `c: "WEB" differs from "web"`}},
+		{change: member("c", false, "WEB"), want: []string{`b: "Web" differs from "web"`, `c: "WEB" differs from "web"`}},
+		{gone: "c", want: []string{`b: "Web" differs from "web"`}},
+		{change: member("b", true, "API", "api"), want: []string{`b: "API" differs from "api"`}},
+		{gone: "b"},
+		{change: member("e", true, long, strings.ToLower(long)), want: []string{`e: "` + long + `" differs from "` + strings.ToLower(long) + `"`}},
+		{gone: "e"},
+	} {
+		if step.gone != "" {
+			z = z.Update([]zone.Change{{Name: step.gone}})
+		} else {
+			z = z.Update(adds(step.change))
+		}
+		var got []string
+		for _, p := range z.Problems() {
+			text, ok := strings.CutPrefix(p.Text, "service name ")
+			text, rest, cut := strings.Cut(text, " in case only: both are found as ")
+			if !ok || !cut || !strings.Contains(rest, ".service.gossip.;") {
+				t.Errorf("says %q", p.Text)
+			}
+			got = append(got, p.Member+": "+text)
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("after %+v%s: problems %q, want %q", step.change, step.gone, got, step.want)
+		}
+	}
+}
+
+// TestCatalogFollows: the list for browsing has a service while somebody can be connected to.
+func TestCatalogFollows(t *testing.T) {
+	t.Parallel()
+	z := newZone(t)
+	for _, step := range []struct {
+		name string
+		m    *zone.Member
+		want []string
+	}{
+		{"a", &zone.Member{Live: true, Services: []zone.Service{{Name: "cache"}}}, nil},
+		{"b", &zone.Member{Live: true, Services: []zone.Service{{Name: "cache", Port: 6379}}}, []string{"0 PTR _cache._tcp.gossip."}},
+		{"c", &zone.Member{Live: true, Services: []zone.Service{{Name: "Cache", Port: 6379}, {Name: "api", Port: 1}}}, []string{"0 PTR _api._tcp.gossip.", "0 PTR _cache._tcp.gossip."}},
+		{"b", nil, []string{"0 PTR _api._tcp.gossip.", "0 PTR _cache._tcp.gossip."}},
+		{"c", &zone.Member{Live: true, Services: []zone.Service{{Name: "Cache", Port: 6379, Drain: true}, {Name: "api", Port: 2}}}, []string{"0 PTR _api._tcp.gossip."}},
+		{"c", &zone.Member{Down: true, Services: []zone.Service{{Name: "Cache", Port: 6379}}}, nil},
+		{"c", &zone.Member{Live: true, Services: []zone.Service{{Name: "Cache", Port: 6379}}}, []string{"0 PTR _cache._tcp.gossip."}},
+	} {
+		z = z.Update([]zone.Change{{Name: step.name, Member: step.m}})
+		if got := lines(lookup(t, z, "_services._dns-sd._udp.gossip", zone.TypePTR)); !slices.Equal(got, step.want) {
+			t.Errorf("after %s %+v: got %q, want %q", step.name, step.m, got, step.want)
+		}
 	}
 }
 

@@ -71,6 +71,7 @@ type Bridge struct {
 
 	follower follower
 	stale    atomic.Int64 // members shown as stale
+	problems atomic.Int64 // names that could not be published as they are
 	changed  atomic.Int64 // when the zone changed last, in ns since 1970
 	cancel   context.CancelFunc
 	ctx      context.Context
@@ -262,6 +263,8 @@ func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 	}
 	b.changed.Store(time.Now().UnixNano())
 	b.out.changed()
-	b.follower.report(next.Problems())
+	problems := next.Problems()
+	b.problems.Store(int64(len(problems)))
+	b.follower.report(problems)
 	return again
 }

@@ -227,6 +227,21 @@ func TestMistakesAreLoggedOnce(t *testing.T) {
 	if got := publish(append(collide, member("y", "10.0.0.3", view.StatusAlive))...); got != "" {
 		t.Errorf("collision again: %q", got)
 	}
+	// Of a service's spellings too, whichever member is the first to have one.
+	spelled := []*view.Member{member("a", "10.0.0.1", view.StatusAlive, "svc:web=80"), member("b", "10.0.0.2", view.StatusAlive, "svc:Web=80"),
+		member("c", "10.0.0.3", view.StatusAlive, "role=Web")}
+	if got := publish(spelled...); strings.Count(got, "WARN") != 1 || !strings.Contains(got, `\"Web\" differs from \"web\"`) || !strings.Contains(got, "member=b") {
+		t.Errorf("spellings: %q", got)
+	}
+	if got := b.Stats()["problems"]; got != "1" {
+		t.Errorf("%s problems in the figures", got)
+	}
+	if got := publish(spelled[0], spelled[2]); got != "" || b.Stats()["problems"] != "1" {
+		t.Errorf("spellings, with another member: %q", got)
+	}
+	if got := publish(spelled[0]); got != "" || b.Stats()["problems"] != "0" {
+		t.Errorf("spelled alike: %q", got)
+	}
 }
 
 // eventually asks the server until the answer is as wanted.

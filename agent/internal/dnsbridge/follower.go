@@ -63,7 +63,7 @@ type follower struct {
 	offers     map[string][]string // the services that each member, neither suppressed nor stale, is in the answers of
 	steady     map[string]int      // how many those are, by service
 	badTags    map[string]string
-	problems   map[zone.Problem]struct{}
+	problems   map[string]struct{} // their texts
 }
 
 // changes returns what is to be shown otherwise than at the last call, and when to look again although nothing changed;
@@ -221,12 +221,12 @@ func (f *follower) convert(m *view.Member) *zone.Member {
 	return converted
 }
 
-// report logs the problems that are new.
+// report logs the problems that are new, each once, whoever else comes to share it.
 func (f *follower) report(problems []zone.Problem) {
-	current := make(map[zone.Problem]struct{}, len(problems))
+	current := make(map[string]struct{}, len(problems))
 	for _, p := range problems {
-		current[p] = struct{}{}
-		if _, known := f.problems[p]; !known {
+		current[p.Text] = struct{}{}
+		if _, known := f.problems[p.Text]; !known {
 			f.log.Warn("a name cannot be published as it is", "member", p.Member, "problem", p.Text)
 		}
 	}

@@ -182,37 +182,44 @@ func (o *outward) doubt() string {
 	return ""
 }
 
-// addStats adds what was done.
-func (o *outward) addStats(stats map[string]string) {
-	add := func(name string, n uint64) { stats[name] = strconv.FormatUint(n, 10) }
+// counts are what was done, by the names that people and metrics know it by.
+func (o *outward) counts() map[string]uint64 {
+	m := map[string]uint64{}
 	if o.transfers != nil {
 		s := o.transfers.Stats()
-		add("transfers_full", s.Full)
-		add("transfers_incremental", s.Incremental)
-		add("transfers_fallback", s.Fallback)
-		add("transfers_refused", s.Refused+s.Busy)
-		add("transfers_failed", s.Failed)
-		add("journal_changes", uint64(s.Changes))
-		add("journal_bytes", uint64(s.Bytes))
+		m["transfers_full"], m["transfers_incremental"], m["transfers_fallback"] = s.Full, s.Incremental, s.Fallback
+		m["transfers_refused"], m["transfers_failed"] = s.Refused+s.Busy, s.Failed
 	}
 	if o.notifier != nil {
 		s := o.notifier.Stats()
-		add("notifies_sent", s.Sent)
-		add("notifies_answered", s.Answered)
-		add("notifies_failed", s.Failed)
+		m["notifies_sent"], m["notifies_answered"], m["notifies_failed"] = s.Sent, s.Answered, s.Failed
 	}
 	if o.updater != nil {
 		s := o.updater.Stats()
-		add("updates", s.Updates)
-		add("update_records", s.Records)
-		add("update_failures", s.Failures)
-		add("update_names", uint64(s.Names))
-		add("update_pending", uint64(s.Pending))
-		add("update_held", uint64(s.Held))
-		add("update_foreign", uint64(s.Foreign))
-		add("update_rejected", uint64(s.Rejected))
-		if s.Error != "" {
-			stats["update_error"] = s.Error
-		}
+		m["updates"], m["update_records"], m["update_failures"] = s.Updates, s.Records, s.Failures
 	}
+	return m
+}
+
+// gauges are how things stand, likewise.
+func (o *outward) gauges() map[string]int {
+	m := map[string]int{}
+	if o.transfers != nil {
+		s := o.transfers.Stats()
+		m["journal_changes"], m["journal_bytes"] = s.Changes, s.Bytes
+	}
+	if o.updater != nil {
+		s := o.updater.Stats()
+		m["update_names"], m["update_pending"], m["update_held"] = s.Names, s.Pending, s.Held
+		m["update_foreign"], m["update_rejected"] = s.Foreign, s.Rejected
+	}
+	return m
+}
+
+// trouble is what the last update failed with; "" if it did not.
+func (o *outward) trouble() string {
+	if o.updater == nil {
+		return ""
+	}
+	return o.updater.Stats().Error
 }

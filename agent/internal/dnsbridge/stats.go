@@ -2,6 +2,7 @@ package dnsbridge
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -11,8 +12,31 @@ import (
 	"github.com/seed-645ce708/gossip/dnsserver"
 )
 
-// figures are the counts of the server by the names that people and metrics know them by.
-func figures(s *dnsserver.Stats) map[string]uint64 {
+// reading is all that is counted, at one moment, by the names that people and metrics know it by.
+type reading struct {
+	server dnsserver.Stats
+	counts map[string]uint64 // which only grow
+	gauges map[string]int
+	serial uint32
+	age    time.Duration // since the zone changed
+}
+
+func (b *Bridge) read() reading {
+	r := reading{server: b.server.Stats(), gauges: b.out.gauges(), age: b.age()}
+	r.counts = counts(&r.server)
+	maps.Copy(r.counts, b.out.counts())
+	z := b.zone.Load()
+	r.serial = z.Serial()
+	r.gauges["members"] = z.Members()
+	r.gauges["stale"] = int(b.stale.Load())
+	r.gauges["problems"] = int(b.problems.Load())
+	r.gauges["connections"] = r.server.Connections
+	r.gauges["shedding"] = int(r.server.Shedding)
+	return r
+}
+
+// counts are those of the server.
+func counts(s *dnsserver.Stats) map[string]uint64 {
 	m := map[string]uint64{
 		"queries_udp":  s.UDP,
 		"queries_tcp":  s.TCP,
@@ -41,22 +65,18 @@ func figures(s *dnsserver.Stats) map[string]uint64 {
 
 // Stats describes the zone and what was asked, for people.
 func (b *Bridge) Stats() map[string]string {
-	z, s := b.zone.Load(), b.server.Stats()
+	r := b.read()
 	stats := map[string]string{
-		"addr":        b.Addr(),
-		"zone":        z.Origin(),
-		"serial":      strconv.FormatUint(uint64(z.Serial()), 10),
-		"age":         b.age().Round(time.Second).String(),
-		"members":     strconv.Itoa(z.Members()),
-		"stale":       strconv.FormatInt(b.stale.Load(), 10),
-		"problems":    strconv.Itoa(len(z.Problems())),
-		"ready":       strconv.FormatBool(b.ready()),
-		"connections": strconv.Itoa(s.Connections),
-		"shedding":    strconv.FormatUint(s.Shedding, 10),
+		"addr":   b.Addr(),
+		"zone":   b.zone.Load().Origin(),
+		"serial": strconv.FormatUint(uint64(r.serial), 10),
+		"age":    r.age.Round(time.Second).String(),
+		"ready":  strconv.FormatBool(b.ready()),
 	}
-	if p99 := s.Latency.Quantile(0.99); p99 > 0 {
-		stats["latency_p50"], stats["latency_p99"] = "under "+s.Latency.Quantile(0.5).String(), "under "+p99.String()
-		stats["latency"] = latencyText(&s.Latency)
+	latency := &r.server.Latency
+	if p99 := latency.Quantile(0.99); p99 > 0 {
+		stats["latency_p50"], stats["latency_p99"] = "under "+latency.Quantile(0.5).String(), "under "+p99.String()
+		stats["latency"] = latencyText(latency)
 	}
 	if len(b.cfg.SigningKeys) > 0 {
 		stats["signed"] = strings.Join(b.signer.Zones(), " ")
@@ -64,10 +84,15 @@ func (b *Bridge) Stats() map[string]string {
 	if tls := b.TLSAddr(); tls != "" {
 		stats["tls_addr"] = tls
 	}
-	for name, n := range figures(&s) {
+	if trouble := b.out.trouble(); trouble != "" {
+		stats["update_error"] = trouble
+	}
+	for name, n := range r.counts {
 		stats[name] = strconv.FormatUint(n, 10)
 	}
-	b.out.addStats(stats)
+	for name, n := range r.gauges {
+		stats[name] = strconv.Itoa(n)
+	}
 	return stats
 }
 
@@ -96,31 +121,35 @@ const measureInterval = time.Second
 func (b *Bridge) measure() {
 	tick := time.NewTicker(measureInterval)
 	defer tick.Stop()
-	old, serial := b.server.Stats(), b.zone.Load().Serial()
+	old := b.read()
 	for {
 		select {
 		case <-b.ctx.Done():
 			return
 		case <-tick.C:
 		}
-		s, z := b.server.Stats(), b.zone.Load()
-		before := figures(&old)
-		for name, n := range figures(&s) {
-			if n > before[name] {
-				metrics.IncrCounter(metricName(name), float32(n-before[name]))
-			}
+		now := b.read()
+		now.emit(metrics.Default(), &old)
+		old = now
+	}
+}
+
+// emit hands on what was counted since an earlier reading, and how things stand now.
+func (r *reading) emit(to *metrics.Metrics, old *reading) {
+	for name, n := range r.counts {
+		if before := old.counts[name]; n > before {
+			to.IncrCounter(metricName(name), float32(n-before))
 		}
-		// A figure of a metric is too short for a serial, which counts seconds since 1970 at first.
-		metrics.IncrCounter(metricName("changes"), float32(z.Serial()-serial))
-		metrics.SetGauge(metricName("age"), float32(b.age().Seconds()))
-		metrics.SetGauge(metricName("members"), float32(z.Members()))
-		metrics.SetGauge(metricName("connections"), float32(s.Connections))
-		metrics.SetGauge(metricName("shedding"), float32(s.Shedding))
-		if latest := s.Latency.Since(&old.Latency); latest.Quantile(1) > 0 {
-			metrics.SetGauge(metricName("latency_p50"), milliseconds(latest.Quantile(0.5)))
-			metrics.SetGauge(metricName("latency_p99"), milliseconds(latest.Quantile(0.99)))
-		}
-		old, serial = s, z.Serial()
+	}
+	for name, n := range r.gauges {
+		to.SetGauge(metricName(name), float32(n))
+	}
+	// A figure of a metric is too short for a serial, which counts seconds since 1970 at first.
+	to.IncrCounter(metricName("changes"), float32(r.serial-old.serial))
+	to.SetGauge(metricName("age"), float32(r.age.Seconds()))
+	if latest := r.server.Latency.Since(&old.server.Latency); latest.Quantile(1) > 0 {
+		to.SetGauge(metricName("latency_p50"), milliseconds(latest.Quantile(0.5)))
+		to.SetGauge(metricName("latency_p99"), milliseconds(latest.Quantile(0.99)))
 	}
 }
 

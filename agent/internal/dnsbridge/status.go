@@ -42,7 +42,7 @@ func (b *Bridge) status() []string {
 	problems := z.Problems()
 	add("problems=%d", len(problems))
 	for _, p := range problems[:min(len(problems), maxProblems)] {
-		add("problem=%s", p.Text)
+		add("problem=%s (%s)", p.Text, p.Member)
 	}
 	return lines
 }
