@@ -49,6 +49,7 @@ type Agent struct {
 	nodes     int               // asked about keys
 	keyErrors map[string]string // node to why it refuses to install a key
 	keyLog    []string          // changes of keys, as COMMAND KEY
+	mute      int               // how many requests about keys one node will leave unanswered
 	answers   func(api.QueryRequest) map[string]string
 	queries   []api.QueryRequest
 	forced    []api.ForceLeaveRequest

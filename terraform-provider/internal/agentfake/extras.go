@@ -50,6 +50,13 @@ func (a *Agent) RefuseKeys(reasons map[string]string) {
 	a.keyErrors = maps.Clone(reasons)
 }
 
+// Mute makes one node not answer the next n requests about keys; it does as it is told.
+func (a *Agent) Mute(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mute = n
+}
+
 // Answer says who answers a query, and what.
 func (a *Agent) Answer(f func(api.QueryRequest) map[string]string) {
 	a.mu.Lock()
@@ -170,6 +177,11 @@ func (a *Agent) changeKey(command, key, text string) (string, api.KeyResponse) {
 		if a.ours {
 			response.PrimaryKeys = map[string]int{a.primary: a.nodes}
 		}
+	}
+	if a.mute > 0 {
+		a.mute--
+		response.NumResp--
+		return fmt.Sprintf("%d/%d nodes reported success", response.NumResp, a.nodes), response
 	}
 	return "", response
 }

@@ -84,10 +84,11 @@ func TestImportsFromAgent(t *testing.T) {
 	}
 }
 
-// One way: provider to session to membership.
+// One way: provider to session to membership to again.
 func TestOneWay(t *testing.T) {
 	t.Parallel()
 	rules := []struct{ pkg, target, reason string }{
+		{"internal/again", module, "it is the loop alone"},
 		{"internal/membership", "github.com/hashicorp/terraform-plugin-framework", "what is made of members has nothing to do with Terraform"},
 		{"internal/membership", agent + "/client", "it is given views and fetches none"},
 		{"internal/membership", module + "/internal/session", "session imports it, not the other way round"},

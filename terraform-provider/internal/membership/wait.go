@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/again"
 )
 
 // DefaultPoll is how often a wait looks again unless told otherwise.
@@ -47,80 +49,52 @@ func (e *WaitError) Unwrap() []error { return []error{e.Cause, e.LastError} }
 
 // Until looks again and again until the selection of filter is as w wants it and guard accepts the view, and
 // returns that view and selection. A look that fails is tried again, unless its error has a method Permanent
-// that says true. It ends with a [*WaitError] when ctx does.
+// that says true. It ends with a [*WaitError] when ctx does, though a look under way gets [again.Least].
 func (w Wait) Until(ctx context.Context, look func(context.Context) (View, error), guard Guard, filter Filter) (View, []Member, error) {
 	poll := w.Poll
 	if poll <= 0 {
 		poll = DefaultPoll
 	}
-	start := time.Now()
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-
 	var (
+		met    View
 		last   = WaitError{Want: w}
 		digest string
 		since  time.Time // since when the selection has been met and looked like digest
 	)
-	for {
+	err := again.Until(ctx, poll, again.Least, func(ctx context.Context) (bool, error) {
 		view, err := look(ctx)
-		var final interface{ Permanent() bool }
-		if errors.As(err, &final) && final.Permanent() {
-			return View{}, nil, err
-		}
-		if err == nil || !over(ctx) { // an error made by the end of ctx itself says nothing new
-			last.LastError = err
-		}
 		if err == nil {
-			last.Selected, last.Seen = filter.Select(view.Members), view.Members
-			last.LastError = guard.Check(view)
+			met, last.Selected, last.Seen = view, filter.Select(view.Members), view.Members
+			err = guard.Check(view)
 		}
-		switch {
-		case last.LastError != nil || err != nil || int64(len(last.Selected)) < w.Min:
+		if err != nil || int64(len(last.Selected)) < w.Min {
 			digest = ""
-		default:
-			if d := Digest(last.Selected); d != digest {
-				digest, since = d, time.Now()
-			}
-			if time.Since(since) >= w.StableFor {
-				return view, last.Selected, nil
-			}
+			return false, err
 		}
-		select {
-		case <-ctx.Done():
-			last.Cause, last.Elapsed = ctx.Err(), time.Since(start)
-			return View{}, nil, &last
-		case <-ticker.C:
+		if d := Digest(last.Selected); d != digest {
+			digest, since = d, time.Now()
 		}
+		return time.Since(since) >= w.StableFor, nil
+	})
+	var end *again.Error
+	switch {
+	case err == nil:
+		return met, last.Selected, nil
+	case errors.As(err, &end):
+		last.Elapsed, last.LastError, last.Cause = end.Elapsed, end.Last, end.Cause
+		return View{}, nil, &last
+	default:
+		return View{}, nil, err
 	}
-}
-
-// over reports whether ctx has ended, or is about to: what it bounds may notice its deadline a moment earlier.
-func over(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // Until looks again and again, every poll, until a view satisfies, and returns the last reason why not when ctx ends.
 func Until(ctx context.Context, poll time.Duration, look func(context.Context) (View, error), satisfies func(View) error) error {
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	var last error
-	for {
+	return again.Until(ctx, poll, again.Least, func(ctx context.Context) (bool, error) {
 		view, err := look(ctx)
 		if err == nil {
 			err = satisfies(view)
 		}
-		if err == nil {
-			return nil
-		}
-		if last == nil || !over(ctx) { // as above
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(last, ctx.Err())
-		case <-ticker.C:
-		}
-	}
+		return err == nil, err
+	})
 }

@@ -62,7 +62,7 @@ func (a *queryAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *
 			},
 			"query_timeout": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "How long to wait for answers. Defaults to `5s`.",
+				MarkdownDescription: "How long to wait for answers. It ends as soon as all that are asked have answered. Defaults to `5s`.",
 				Validators:          []validator.String{rule.Duration(time.Millisecond)},
 			},
 			"min_responses": schema.Int64Attribute{
@@ -97,7 +97,7 @@ func (a *queryAction) Invoke(ctx context.Context, req action.InvokeRequest, resp
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answers, err := a.agent.Ask(ctx, query, query.FilterNodes, func(node string, payload []byte) {
+	eligible, answers, err := ask(ctx, a.agent, query, func(node string, payload []byte) {
 		text := fmt.Sprintf("%d bytes that are no text", len(payload))
 		if utf8.Valid(payload) {
 			text = strings.TrimSpace(string(payload))
@@ -105,7 +105,7 @@ func (a *queryAction) Invoke(ctx context.Context, req action.InvokeRequest, resp
 		resp.SendProgress(action.InvokeProgressEvent{Message: node + ": " + text})
 	})
 	if err == nil {
-		err = enough(query, answers, model.MinResponses.ValueInt64())
+		err = enough(query, len(eligible), answers, model.MinResponses.ValueInt64())
 	}
 	if err != nil {
 		addError(&resp.Diagnostics, fmt.Sprintf("The query %q was not answered", query.Name), err)

@@ -17,7 +17,7 @@ func TestAccMember(t *testing.T) {
 		resource.TestStep{Config: config(`name = "web"`), ExpectError: saying("n1 knows no member of that name")},
 		resource.TestStep{Config: config(`name = "web-3"`), ExpectError: saying("n1 sees it as failed")},
 		resource.TestStep{
-			Config:      config("name = \"web-3\"\n wait = { poll = \"10ms\" }\n timeouts = { read = \"200ms\" }"),
+			Config:      config("name = \"web-3\"\n wait = { poll = \"10ms\" }\n timeouts = { read = \"1ms\" }"),
 			ExpectError: saying("0 of 1 members after"),
 		},
 		resource.TestStep{

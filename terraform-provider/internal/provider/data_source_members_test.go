@@ -133,7 +133,7 @@ func TestAccMembersWaits(t *testing.T) {
 	}
 	apply(t,
 		resource.TestStep{
-			Config:      config("wait = { min = 3, poll = \"10ms\" }\n timeouts = { read = \"300ms\" }"),
+			Config:      config("wait = { min = 3, poll = \"10ms\" }\n timeouts = { read = \"1ms\" }"),
 			ExpectError: saying("1 of 3 members after"),
 		},
 		resource.TestStep{

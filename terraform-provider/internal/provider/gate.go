@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
@@ -15,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/again"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/gate"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/membership"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/rule"
@@ -81,7 +81,7 @@ func gateAttribute(description string) schema.Attribute {
 			},
 			"timeout": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "For how long the query is asked again until enough answer well. Defaults to `1m`.",
+				MarkdownDescription: "For how long the query is asked again until enough answer well; a round under way then is finished. Defaults to `1m`.",
 				Validators:          []validator.String{rule.Duration(time.Millisecond)},
 			},
 			"query_timeout": schema.StringAttribute{
@@ -101,22 +101,29 @@ func gateAttribute(description string) schema.Attribute {
 // gateError says that too few answered well in time.
 type gateError struct {
 	query   string
-	elapsed time.Duration
-	verdict gate.Verdict
-	cause   error
+	verdict *gate.Verdict // of the last round that came to an end; nil if none did
+	end     *again.Error
 }
 
 func (e *gateError) Error() string {
-	if errors.Is(e.cause, context.Canceled) {
-		return fmt.Sprintf("interrupted after %s while asking %q", e.elapsed.Round(100*time.Millisecond), e.query)
+	elapsed := e.end.Elapsed.Round(100 * time.Millisecond)
+	var text string
+	switch {
+	case errors.Is(e.end.Cause, context.Canceled):
+		return fmt.Sprintf("interrupted after %s while asking %q", elapsed, e.query)
+	case e.verdict == nil:
+		return fmt.Sprintf("%q was asked for %s, and nothing came of it: %v", e.query, elapsed, e.end.Last)
+	case e.end.Last != nil:
+		text = fmt.Sprintf("\nAfter that it could not be asked any more: %v", e.end.Last)
 	}
-	return fmt.Sprintf("%q was asked for %s: %s", e.query, e.elapsed.Round(100*time.Millisecond), e.verdict)
+	return fmt.Sprintf("%q was asked for %s: %s%s", e.query, elapsed, e.verdict, text)
 }
 
-func (e *gateError) Unwrap() error { return e.cause }
+func (e *gateError) Unwrap() error { return e.end }
 
-// pass asks again and again until enough members answer well, and returns how the last round came out. It ends with a
-// gateError when its time is over.
+// pass asks again and again until enough members answer well, and returns how the last round came out. An agent that
+// cannot be reached meanwhile, because the deploy restarts it say, is asked again too. It ends with a gateError when its
+// time is over; a round under way is finished.
 func (m *gateModel) pass(ctx context.Context, agent *session.Agent, diags *diag.Diagnostics) (gate.Verdict, error) {
 	verdictRule := gate.Rule{MinCount: int(m.MinResponses.ValueInt64()), MinPercent: m.MinPercent.ValueFloat64()}
 	expect := defaultGateExpect
@@ -132,61 +139,29 @@ func (m *gateModel) pass(ctx context.Context, agent *session.Agent, diags *diag.
 		Name: m.Query.ValueString(), Payload: []byte(m.Payload.ValueString()), Timeout: duration(m.QueryTimeout, defaultGateRound),
 	}
 	diags.Append(m.FilterTags.ElementsAs(ctx, &query.FilterTags, false)...)
-	filter, err := tagFilter(query.FilterTags)
-	if err != nil || diags.HasError() {
-		return gate.Verdict{}, err
+	if diags.HasError() {
+		return gate.Verdict{}, errors.New("filter_tags cannot be read")
 	}
 
-	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, duration(m.Timeout, defaultGateTimeout))
 	defer cancel()
-	var verdict gate.Verdict
-	for {
-		round, err := ask(ctx, agent, query, filter, verdictRule)
-		if err != nil && ctx.Err() == nil {
-			return verdict, err
-		}
-		if err == nil || len(verdict.Eligible) == 0 { // a round that was cut short says less than the one before
-			verdict = round
-		}
-		if err == nil && verdict.Passed() {
-			return verdict, nil
-		}
-		select {
-		case <-ctx.Done():
-			return verdict, &gateError{query.Name, time.Since(start), verdict, ctx.Err()}
-		case <-time.After(duration(m.Interval, defaultGateInterval)):
-		}
-	}
-}
-
-// ask asks once all members that pass the filter now.
-func ask(ctx context.Context, agent *session.Agent, query session.Query, filter membership.Filter, verdictRule gate.Rule) (gate.Verdict, error) {
-	view, err := agent.View(ctx)
-	if err != nil {
-		return verdictRule.Judge(nil, nil), err
-	}
-	var eligible []string
-	for _, member := range filter.Select(view.Members) {
-		eligible = append(eligible, member.Name)
-	}
-	if len(eligible) == 0 {
-		return verdictRule.Judge(nil, nil), nil
-	}
-	answers, err := agent.Ask(ctx, query, eligible, nil)
-	return verdictRule.Judge(eligible, answers), err
-}
-
-// tagFilter selects, from a member list, those whom a query with these tags goes to: members that are alive and
-// whose tags match, a missing tag being empty (Serf reference 2.9).
-func tagFilter(tags map[string]string) (membership.Filter, error) {
-	filter := membership.Filter{Statuses: []string{membership.Alive}, TagRegex: map[string]*regexp.Regexp{}}
-	for key, expr := range tags {
-		expression, err := membership.CompileName(expr)
+	var verdict *gate.Verdict
+	err = again.Until(ctx, duration(m.Interval, defaultGateInterval), query.Timeout+again.Least, func(ctx context.Context) (bool, error) {
+		eligible, answers, err := ask(ctx, agent, query, nil)
 		if err != nil {
-			return filter, fmt.Errorf("tag %s: %w", key, err)
+			return false, err
 		}
-		filter.TagRegex[key] = expression
+		round := verdictRule.Judge(eligible, answers)
+		verdict = &round
+		return round.Passed(), nil
+	})
+	var end *again.Error
+	switch {
+	case err == nil:
+		return *verdict, nil
+	case errors.As(err, &end):
+		return gate.Verdict{}, &gateError{query.Name, verdict, end}
+	default:
+		return gate.Verdict{}, err
 	}
-	return filter, nil
 }

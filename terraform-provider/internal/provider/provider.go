@@ -141,7 +141,8 @@ func (p *gossipProvider) Schema(_ context.Context, _ provider.SchemaRequest, res
 			"retry": schema.SingleNestedAttribute{
 				Optional: true,
 				MarkdownDescription: "How failures of the network are met. Reads, and the dialling before a write, are repeated; " +
-					"a write that may have arrived never is.",
+					"a write that may have arrived never is. Nodes that do not answer what is asked of their keyrings are asked again too, and " +
+					"for `request_timeout` at least.",
 				Attributes: map[string]schema.Attribute{
 					"max": schema.Int64Attribute{
 						Optional:            true,

@@ -23,6 +23,7 @@ func answering(agent *agentfake.Agent, answers map[string]string) {
 func TestAccQuery(t *testing.T) {
 	t.Parallel()
 	agent := agentfake.New(t, "n1", "")
+	agent.SetMembers(web(1), web(2))
 	answering(agent, map[string]string{"web-1": "v1\n", "web-2": "\xff\x00"})
 	const address = "gossip_query.q"
 	config := func(arguments string) string {
@@ -37,7 +38,11 @@ func TestAccQuery(t *testing.T) {
 		}
 	}
 	apply(t,
-		resource.TestStep{Config: config(`min_responses = 3`), ExpectError: saying("it was answered by web-1, web-2")},
+		resource.TestStep{Config: config(`min_responses = 3`), ExpectError: saying("Of 3 members, 2 answered within 5s, and min_responses asks for 3; it was answered by web-1, web-2")},
+		resource.TestStep{
+			Config:      config("min_responses = 1\n filter_tags = { role = \"db\" }"),
+			ExpectError: saying("No member that is alive matches its filters, and min_responses asks for 1 answers"),
+		},
 		resource.TestStep{
 			Config: config("payload = \"app\"\n filter_tags = { role = \"web|api\" }\n filter_nodes = [\"web-2\", \"web-1\"]\n relay_factor = 2\n query_timeout = \"1s\""),
 			Check: resource.ComposeAggregateTestCheckFunc(
@@ -79,7 +84,7 @@ func TestAccEventGate(t *testing.T) {
 	failed.Status = "failed"
 	agent.SetMembers(web(1), web(2), web(3), failed)
 	gate := func(more string) string {
-		return provided(agent, event("payload = \"v2\"\n gate = {\n query = \"deployed\"\n payload = \"v2\"\n filter_tags = { role = \"web\" }\n timeout = \"300ms\"\n interval = \"20ms\"\n"+more+"\n}"))
+		return provided(agent, event("payload = \"v2\"\n gate = {\n query = \"deployed\"\n payload = \"v2\"\n filter_tags = { role = \"web\" }\n timeout = \"1ms\"\n interval = \"20ms\"\n"+more+"\n}"))
 	}
 	answering(agent, map[string]string{"web-1": "ok\n", "web-2": "still v1"})
 	rounds := 0
@@ -112,7 +117,7 @@ func TestAccEventGate(t *testing.T) {
 					return map[string]string{"web-1": "v3 is up", "web-2": "v3 is up", "web-3": "v3 is up"}
 				})
 			},
-			Config: strings.Replace(gate(`expect = "v3 is .*"`), `timeout = "300ms"`, `timeout = "30s"`, 1) + "\n# again\n", Taint: []string{deploy},
+			Config: strings.Replace(gate(`expect = "v3 is .*"`), `timeout = "1ms"`, `timeout = "30s"`, 1) + "\n# again\n", Taint: []string{deploy},
 			Check: resource.ComposeAggregateTestCheckFunc(
 				resource.TestCheckResourceAttr(deploy, "approved.#", "3"),
 				func(*terraform.State) error {
@@ -178,7 +183,7 @@ func TestAccBarrier(t *testing.T) {
 		return provided(agent, "resource \"gossip_barrier\" \"b\" {\n  tags = { role = \"web\" }\n"+arguments+"\n}\n")
 	}
 	apply(t,
-		resource.TestStep{Config: config("min_alive = 2\n timeouts = { create = \"300ms\" }"), ExpectError: saying("1 of 2 members after")},
+		resource.TestStep{Config: config("min_alive = 2\n timeouts = { create = \"1ms\" }"), ExpectError: saying("1 of 2 members after")},
 		resource.TestStep{
 			PreConfig: func() { agent.AfterCalls("members", 2, func() { agent.SetMembers(web(1), web(2)) }) },
 			Config:    config(`min_alive = 2`),
@@ -235,7 +240,7 @@ func TestAccService(t *testing.T) {
 		resource.TestStep{Config: config(`include_draining = true`), Check: resource.TestCheckResourceAttr(address, "total", "4")},
 		resource.TestStep{Config: config(`tags = { dc = "east" }`), Check: resource.TestCheckResourceAttr(address, "instances.0.node", "web-7")},
 		resource.TestStep{
-			Config: config("wait = { min = 9 }\n timeouts = { read = \"200ms\" }"), ExpectError: saying("3 of 9 members after"),
+			Config: config("wait = { min = 9 }\n timeouts = { read = \"1ms\" }"), ExpectError: saying("3 of 9 members after"),
 		},
 		resource.TestStep{
 			PreConfig: func() { agent.SetMembers() }, Config: config(""),

@@ -38,7 +38,7 @@ var (
 const (
 	defaultJoinTimeout = 2 * time.Minute
 	// settle is how long an agent that has joined may take to list its new neighbours.
-	settle = 5 * time.Second
+	settle = 15 * time.Second
 )
 
 // What on_destroy may say.

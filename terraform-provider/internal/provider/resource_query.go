@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -105,7 +104,7 @@ func (r *queryResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			},
 			"query_timeout": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "How long to wait for answers. Defaults to `5s`.",
+				MarkdownDescription: "How long to wait for answers. It ends as soon as all that are asked have answered. Defaults to `5s`.",
 				Validators:          []validator.String{rule.Duration(time.Millisecond)},
 			},
 			"min_responses": schema.Int64Attribute{
@@ -177,9 +176,9 @@ func (r *queryResource) Create(ctx context.Context, req resource.CreateRequest, 
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	slices.Sort(query.FilterNodes)
-	answers, err := r.agent.Ask(ctx, query, query.FilterNodes, nil)
+	eligible, answers, err := ask(ctx, r.agent, query, nil)
 	if err == nil {
-		err = enough(query, answers, plan.MinResponses.ValueInt64())
+		err = enough(query, len(eligible), answers, plan.MinResponses.ValueInt64())
 	}
 	if err != nil {
 		addError(&resp.Diagnostics, fmt.Sprintf("The query %q was not answered", query.Name), err)
@@ -187,19 +186,6 @@ func (r *queryResource) Create(ctx context.Context, req resource.CreateRequest, 
 	}
 	plan.show(ctx, answers, &resp.Diagnostics)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
-}
-
-// enough is an error if too few answered, and names those that did.
-func enough(query session.Query, answers map[string][]byte, least int64) error {
-	if int64(len(answers)) >= least {
-		return nil
-	}
-	who := "nobody"
-	if len(answers) > 0 {
-		who = strings.Join(slices.Sorted(maps.Keys(answers)), ", ")
-	}
-	return fmt.Errorf("%d members answered within %s, and min_responses asks for %d; it was answered by %s. Check that the others have a handler query:%s",
-		len(answers), query.Timeout, least, who, query.Name)
 }
 
 // show fills in the results.

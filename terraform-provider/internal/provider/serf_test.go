@@ -236,11 +236,11 @@ data "gossip_keyring" "r" {
 resource "gossip_query" "release" {
   name          = "release"
   min_responses = 1
-  query_timeout = "2s"
+  query_timeout = "1m"
 }
 resource "gossip_event" "deploy" {
   name = "deploy"
-  gate = { query = "release", expect = "v1", query_timeout = "2s" }
+  gate = { query = "release", expect = "v1", query_timeout = "1m" }
 }
 data "gossip_coordinates" "c" {}
 `, agent.rpc, role, map[string]string{"1": firstKey, "2": secondKey}[version], version)

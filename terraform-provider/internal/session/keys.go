@@ -43,6 +43,9 @@ type NodesError struct {
 	Reasons     map[string]string // by node name; nodes that did not answer are not in it
 }
 
+// silent returns how many nodes did not answer.
+func (e *NodesError) silent() int { return e.Nodes - e.Done - len(e.Reasons) }
+
 func (e *NodesError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d nodes did so", e.Done, e.Nodes)
@@ -54,7 +57,7 @@ func (e *NodesError) Error() string {
 	for _, node := range nodes {
 		fmt.Fprintf(&b, "\n  - %s: %s", node, e.Reasons[node])
 	}
-	if silent := e.Nodes - e.Done - len(e.Reasons); silent > 0 {
+	if silent := e.silent(); silent > 0 {
 		fmt.Fprintf(&b, "\n  - %d did not answer", silent)
 	}
 	return b.String()
@@ -91,7 +94,8 @@ func listKeys(ctx context.Context, c *client.Client) (Keyring, error) {
 	return ring, nil
 }
 
-// judge makes an error of a refusal that tells what is wrong.
+// judge makes an error of a refusal that tells what is wrong. Nodes that did not answer may do so the next time: the agent
+// asks them by a query, whose answers come too late where machines are slow, and get lost where networks are.
 func judge(resp api.KeyResponse, err error) error {
 	for _, message := range resp.Messages {
 		if strings.Contains(message, "encryption not enabled") && resp.NumErr >= resp.NumResp {
@@ -102,7 +106,11 @@ func judge(resp api.KeyResponse, err error) error {
 	if !errors.As(err, &refusal) || resp.NumNodes == 0 {
 		return err
 	}
-	return finalError{&NodesError{Done: resp.NumResp - resp.NumErr, Nodes: resp.NumNodes, Reasons: resp.Messages}}
+	nodes := &NodesError{Done: resp.NumResp - resp.NumErr, Nodes: resp.NumNodes, Reasons: resp.Messages}
+	if nodes.silent() > 0 {
+		return nodes
+	}
+	return finalError{nodes}
 }
 
 // InstallKey gives a key, in standard base64, to every node. It may be repeated. On a [*NodesError] some have it.
@@ -157,8 +165,8 @@ func (a *Agent) changeKnown(ctx context.Context, op, id string, fn func(context.
 	})
 }
 
-// changeKeys runs a change of the keyrings, one at a time, and again after a failure of the network: each leads to
-// the same end however often it is made.
+// changeKeys runs a change of the keyrings, one at a time, and again after a failure of the network or where nodes did not
+// answer: each leads to the same end however often it is made.
 func (a *Agent) changeKeys(ctx context.Context, op string, fn func(context.Context, *client.Client) error) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()

@@ -7,6 +7,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,7 +33,8 @@ type Config struct {
 	Retry   Retry
 }
 
-// Retry says how often a read, or the dialling before a write, is repeated after a failure of the network.
+// Retry says how often a read, or the dialling before a write, is repeated after a failure of the network. Where nodes did not
+// answer the agent, it is repeated besides for as long as one request may take.
 type Retry struct {
 	Max     int           // repetitions after the first try; 0 means none
 	MinWait time.Duration // before the first repetition; doubles from then on
@@ -151,7 +153,7 @@ func (a *Agent) Leave(ctx context.Context) error {
 	return a.write(ctx, "leave", func(ctx context.Context, c *client.Client) error { return c.Leave(ctx) })
 }
 
-// read runs fn on a fresh connection, and again after a failure of the network.
+// read runs fn on a fresh connection, and again after a failure of the network, the one between the nodes included.
 func (a *Agent) read(ctx context.Context, op string, fn func(context.Context, *client.Client) error) error {
 	return a.run(ctx, op, fn, func(*Error) bool { return true })
 }
@@ -170,7 +172,8 @@ func (a *Agent) run(ctx context.Context, op string, fn func(context.Context, *cl
 		ctx = tflog.SubsystemMaskLogStrings(ctx, "client", a.cfg.Token)
 	}
 	pause := a.cfg.Retry.MinWait
-	for try := 0; ; try++ {
+	var silence *Error // the last that tells of nodes which did not answer
+	for begin, try := time.Now(), 0; ; try++ {
 		start := time.Now()
 		addr, err := a.once(ctx, fn)
 		fields := map[string]any{"operation": op, "address": addr, "elapsed": time.Since(start).String()}
@@ -180,7 +183,14 @@ func (a *Agent) run(ctx context.Context, op string, fn func(context.Context, *cl
 		}
 		failure := &Error{Op: op, Addr: addr, Err: err}
 		fields["error"] = err.Error()
-		if ctx.Err() != nil || failure.Permanent() || try >= a.cfg.Retry.Max || !again(failure) {
+		more := try < a.cfg.Retry.Max
+		if nodes := (*NodesError)(nil); errors.As(err, &nodes) {
+			silence, more = failure, more || time.Since(begin) < a.cfg.Timeout
+		}
+		if silence != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			failure = silence // says more than that the time is over
+		}
+		if ctx.Err() != nil || failure.Permanent() || !more || !again(failure) {
 			tflog.SubsystemDebug(ctx, "client", "the agent could not be asked", fields)
 			return failure
 		}
@@ -188,7 +198,7 @@ func (a *Agent) run(ctx context.Context, op string, fn func(context.Context, *cl
 		tflog.SubsystemDebug(ctx, "client", "the agent could not be asked, will try again", fields)
 		select {
 		case <-ctx.Done():
-			return failure
+			return cmp.Or(silence, failure)
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, a.cfg.Retry.MaxWait)

@@ -70,6 +70,50 @@ func TestWritesAreNotRepeatedOnceSent(t *testing.T) {
 	}
 }
 
+// A node that does not answer about keys is asked again: it was too slow, or the network lost its answer.
+func TestSilentNodesAreAskedAgain(t *testing.T) {
+	t.Parallel()
+	const key = "AAECAwQFBgcICQoLDA0ODw=="
+	fake := agentfake.New(t, "n1", "")
+	fake.SetKeys(3, key, map[string]int{key: 3})
+	agent := session.New(quick(fake.Addr()))
+	fake.Mute(3) // more often than a failure of the network is met, and for less than a request may take
+	if ring, err := agent.Keyring(t.Context()); err != nil || ring.Nodes != 3 || len(ring.Keys) != 1 {
+		t.Errorf("Keyring() = %+v, %v, want that of three nodes", ring, err)
+	}
+	fake.Mute(3)
+	if err := agent.InstallKey(t.Context(), key); err != nil {
+		t.Errorf("InstallKey() = %v", err)
+	}
+
+	// When the time is over, those who were silent are named, and not only the time.
+	fake.Mute(1000)
+	hour := hour{t.Context(), make(chan struct{})}
+	fake.AfterCalls(api.CommandListKeys, 5, func() { close(hour.over) })
+	_, err := agent.Keyring(hour)
+	var nodes *session.NodesError
+	if !errors.As(err, &nodes) || !strings.Contains(err.Error(), "2 of 3 nodes did so\n  - 1 did not answer") {
+		t.Errorf("Keyring() fails with %v, want that a node did not answer", err)
+	}
+}
+
+// hour is a context whose deadline comes when the test says so.
+type hour struct {
+	context.Context
+	over chan struct{}
+}
+
+func (h hour) Done() <-chan struct{} { return h.over }
+
+func (h hour) Err() error {
+	select {
+	case <-h.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestToken(t *testing.T) {
 	t.Parallel()
 	fake := agentfake.New(t, "n1", "open-sesame")
