@@ -420,45 +420,47 @@ func TestManyChangesFewReloads(t *testing.T) {
 	}
 }
 
-// TestBadReloadOfHAProxy: an address that is taken passes the check and fails the reload; the file is put back, the old
-// worker goes on, and it is tried again until it works.
+// TestBadReloadOfHAProxy: an address that is taken passes the check and fails the reload. The file that was loaded is put back, the
+// old worker goes on with it, and the reload is tried again until it works.
 func TestBadReloadOfHAProxy(t *testing.T) {
 	t.Parallel()
 	b := lbtest.HAProxy(t)
-	before, err := os.ReadFile(b.Dest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	main, err := os.ReadFile(b.Main)
-	if err != nil {
-		t.Fatal(err)
-	}
+	one, two := lbtest.Web(t, "a").Listener.Addr().String(), lbtest.Web(t, "b").Listener.Addr().String()
+	src := newSource()
+	cfg := startLoop(t, src, b.Dir, head+haproxyTarget)
+	src.members(member("a", one, "alive"))
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
+	before, worker := readFile(t, b.Dest), recorded(t, cfg)
+
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lbtest.Write(t, b.Dir, "haproxy.cfg", string(main)+"frontend clash\n    bind "+taken.Addr().String()+"\n    default_backend web\n")
-	src := newSource()
-	cfg := startLoop(t, src, b.Dir, head+haproxyTarget)
-	src.members(member("a", lbtest.Web(t, "a").Listener.Addr().String(), "alive"))
-	failed := func() string {
-		for line := range strings.Lines(b.Output()) {
-			if strings.Contains(line, "annot bind socket") {
-				return line
+	lbtest.Write(t, b.Dir, "haproxy.cfg", readFile(t, b.Main)+"frontend clash\n    bind "+taken.Addr().String()+"\n    default_backend web\n")
+	src.members(member("a", one, "alive"), member("b", two, "alive"))
+	for attempts := 1; attempts <= 2; attempts++ {
+		lbtest.Eventually(t, func() error {
+			if n := strings.Count(b.Output(), "annot bind socket"); n < attempts {
+				return fmt.Errorf("%d attempts, want %d", n, attempts)
 			}
+			return nil
+		})
+		lbtest.Eventually(t, func() error {
+			rec, err := record.Peek(cfg.StateDir).Target("haproxy/edge")
+			if now := readFile(t, b.Dest); err != nil || now != before || rec.Loaded != "" {
+				return errors.Join(fmt.Errorf("the file is %q, recorded is %+v", now, rec), err)
+			}
+			return nil
+		})
+		if got, err := b.Get(); err != nil || got != "a" {
+			t.Errorf("after %d attempts the old worker says %q, %v", attempts, got, err)
 		}
-		return ""
 	}
-	lbtest.Eventually(t, func() error {
-		now, err := os.ReadFile(b.Dest)
-		if err == nil && (failed() == "" || string(now) != string(before)) {
-			err = fmt.Errorf("the file is %q, haproxy says %q", now, failed())
-		}
-		return err
-	})
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
-	lbtest.Eventually(t, func() error { return loaded(t, cfg, 1) })
-	lbtest.Eventually(t, func() error { _, err := b.Get(); return err })
+	lbtest.Eventually(t, func() error { return loaded(t, cfg, 2) })
+	if now := recorded(t, cfg); now == worker {
+		t.Errorf("it is loaded, but by the old worker %s", now)
+	}
 }

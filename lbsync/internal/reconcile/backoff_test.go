@@ -1,0 +1,137 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
+	"github.com/seed-645ce708/gossip/lbsync/internal/target"
+)
+
+// refuser is a target whose reload fails, until it is told otherwise.
+type refuser struct {
+	mu       sync.Mutex
+	err      error
+	attempts []time.Time
+	sets     []int // servers at each attempt
+}
+
+func (*refuser) ID() string { return "nginx/www" }
+func (*refuser) Config() config.Target {
+	return config.Target{Kind: config.KindNginx, Name: "www", Services: []string{"web"}, Files: []config.File{{Dest: "web.conf"}}}
+}
+func (*refuser) Traits() adapter.Traits                                   { return adapter.Traits{Reloads: true} }
+func (*refuser) Unrecorded() (bool, error)                                { return false, nil }
+func (*refuser) Instance(context.Context) (string, error)                 { return "7@1", nil }
+func (*refuser) Plan(context.Context, adapter.Pools) (target.Plan, error) { return target.Plan{}, nil }
+
+func (r *refuser) Apply(_ context.Context, pools adapter.Pools, _ target.Leave) (target.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attempts, r.sets = append(r.attempts, time.Now()), append(r.sets, len(pools["web"].Servers))
+	if r.err == nil {
+		return target.Result{Actual: adapter.Actual{Instance: "7@1"}}, nil
+	}
+	return target.Result{}, &target.Error{Target: r.ID(), Stage: target.StageReload,
+		Err: fmt.Errorf("pid %d, .web.conf.%d.tmp: %w", len(r.attempts), 100+len(r.attempts), r.err)}
+}
+
+// fail sets what Apply returns from now on, and forgets earlier attempts.
+func (r *refuser) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.attempts, r.sets = err, nil, nil
+}
+
+// pauses returns how long it was left alone between attempts.
+func (r *refuser) pauses() []time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []time.Duration
+	for i := 1; i < len(r.attempts); i++ {
+		out = append(out, r.attempts[i].Sub(r.attempts[i-1]))
+	}
+	return out
+}
+
+// TestBackOff: a target that fails is tried again after one second, then after twice as long each time up to a minute, less up
+// to a quarter at random; at once when its servers change; and from the beginning once it went well. What fails again in the
+// same way is logged once, whatever numbers its text has.
+func TestBackOff(t *testing.T) {
+	t.Parallel()
+	store, err := record.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
+	synctest.Test(t, func(t *testing.T) {
+		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{(*refuser)(nil).Config()},
+			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
+		r, src, log := &refuser{err: errors.New("cannot bind")}, newSource(), &bytes.Buffer{}
+		loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store, Targets: []reconcile.Target{r},
+			Log: slog.New(slog.NewTextHandler(log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); loop.Run(ctx) }()
+
+		grow := func(what string) {
+			t.Helper()
+			for i, pause := range r.pauses() {
+				if most := min(time.Second<<i, time.Minute); pause > most || pause <= most-most/4 {
+					t.Errorf("%s: pause %d is %v, want %v less up to a quarter", what, i, pause, most)
+				}
+			}
+		}
+		src.members(member("a", "10.0.0.1:80", "alive"))
+		time.Sleep(10 * time.Minute)
+		if n := len(r.pauses()); n < 12 {
+			t.Errorf("%d attempts in 10 minutes", n+1)
+		}
+		grow("from the beginning")
+
+		before := len(r.pauses())
+		src.members(member("a", "10.0.0.1:80", "alive"), member("b", "10.0.0.2:80", "alive"))
+		time.Sleep(time.Millisecond)
+		if n := len(r.pauses()); n != before+1 || r.sets[len(r.sets)-1] != 2 {
+			t.Errorf("with another server: %d attempts, the last with %v servers", n-before, r.sets[len(r.sets)-1:])
+		}
+
+		r.fail(nil)
+		time.Sleep(2 * time.Minute)
+		if st := loop.Status().Targets[0]; st.State != reconcile.InStep {
+			t.Errorf("it went well, but: %+v", st)
+		}
+
+		r.fail(errors.New("cannot bind")) // the next pass comes with the next change
+		src.members(member("a", "10.0.0.1:80", "alive"))
+		time.Sleep(10 * time.Minute)
+		grow("after it went well")
+
+		r.fail(errors.New("something else"))
+		time.Sleep(5 * time.Minute)
+		stop()
+		<-done
+		text := log.String()
+		if n := strings.Count(text, "cannot bind"); n != 2 || strings.Count(text, "something else") != 1 || !strings.Contains(text, "retry_in=") {
+			t.Errorf("one refusal that lasts is logged %d times in two spells:\n%s", n, text)
+		}
+		if st := loop.Status().Targets[0]; st.State != reconcile.Rejected || !strings.Contains(st.Error, "something else") {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
