@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,9 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/command"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 	"github.com/seed-645ce708/gossip/lbsync/internal/nginx"
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
@@ -130,6 +131,8 @@ func TestRefused(t *testing.T) {
 		"a line":       {Name: "web", Service: "web", Lines: []string{"server 127.0.0.1:99999;"}},
 		"no upstream":  {Name: "web", Service: "web", Lines: []string{"}"}},
 		"no host":      {Name: "web", Service: "web", Lines: []string{"server nowhere.invalid;"}},
+		"twice":        {Name: "web", Service: "web", Lines: []string{"}", "upstream web {", "server 127.0.0.1:1;"}},
+		"no servers":   {Name: "web", Service: "web", Lines: []string{"}", "upstream other {"}},
 		"another name": {Name: "api", Service: "web"}, // only the whole configuration shows that web is missing
 	} {
 		for _, precheck := range []string{config.PrecheckAuto, config.PrecheckWrapper, config.PrecheckNone} {
@@ -213,10 +216,18 @@ func TestPrechecksAgree(t *testing.T) {
 	}
 }
 
-// TestBindClash makes nginx refuse a reload after it took the signal.
+// TestBindClash makes nginx refuse a reload after it took the signal: the error has what nginx logged meanwhile, and nothing of
+// before.
 func TestBindClash(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(cfg *config.Target) { cfg.Reload.Timeout = 5 * time.Second })
+	main, err := os.ReadFile(r.Main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := lbtest.Write(t, r.Dir, "error.log", "1990/01/01 00:00:00 [emerg] of long ago\n")
+	logged := strings.Replace(string(main), "error_log stderr", "error_log "+log, 1)
+	lbtest.Write(t, r.Dir, "nginx.conf", logged)
 	one := server("web-1", lbtest.Web(t, "one").Listener.Addr().String())
 	if _, err := r.apply(one); err != nil {
 		t.Fatal(err)
@@ -231,18 +242,14 @@ func TestBindClash(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = taken.Close() }) // it was only in the way
-	main, err := os.ReadFile(r.Main)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := filepath.Join(r.Dir, "error.log")
-	clash := strings.Replace(string(main), "error_log stderr", "error_log "+log, 1)
-	clash = strings.Replace(clash, "location /", "listen "+taken.Addr().String()+";\n location /", 1)
-	lbtest.Write(t, r.Dir, "nginx.conf", clash)
-	lbtest.Write(t, r.Dir, "error.log", "[emerg] of long ago\n")
+	lbtest.Write(t, r.Dir, "nginx.conf", strings.Replace(logged, "location /", "listen "+taken.Addr().String()+";\n location /", 1))
 	res, err := r.apply(one, server("web-2", "127.0.0.1:1"))
 	if err == nil || !strings.Contains(err.Error(), "no new worker") || !res.RolledBack {
 		t.Errorf("got %+v, %v", res, err)
+	}
+	if want := "bind() to " + taken.Addr().String() + " failed"; err != nil &&
+		(!strings.Contains(err.Error(), "[emerg]") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "of long ago")) {
+		t.Errorf("the error is %v, want what nginx logged: %s", err, want)
 	}
 	if now, err := os.ReadFile(r.Dest); err != nil || string(now) != string(live) {
 		t.Errorf("the file holds %q, %v", now, err)
@@ -400,30 +407,99 @@ func echo(t *testing.T, name string) string {
 	return l.Addr().String()
 }
 
-// FuzzRender holds that whatever members are called, nginx reads what is written.
-func FuzzRender(f *testing.F) {
-	if _, err := os.Stat("/usr/sbin/nginx"); err != nil {
-		f.Skip("nginx is not installed")
+// evaluate works out the servers of service web, of whom only those are taken that a file may have.
+func evaluate(members ...api.Member) (servers []pool.Server) {
+	for _, s := range desired.Evaluate(desired.Spec{Name: "web", Published: "web", AllowLoopback: true}, members).Service.Servers {
+		state := pool.Active
+		if s.Drain {
+			state = pool.Draining
+		}
+		servers = append(servers, pool.Server{Name: s.Name, Addr: s.Addr, Port: s.Port, Weight: s.Weight, Backup: s.Backup, State: state})
 	}
-	f.Add("web-1", uint16(80), uint16(100), false, false)
-	f.Add("a:b.c_d-", uint16(65535), uint16(256), true, true)
-	f.Add("zz", uint16(1), uint16(1), true, false)
-	member := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$`)
-	f.Fuzz(func(t *testing.T, name string, port, weight uint16, backup, drain bool) {
-		if !member.MatchString(name) || port == 0 || weight == 0 || weight > pool.MaxWeight {
-			return // screened before
+	return servers
+}
+
+// hostile are names, addresses and ports with which a member might try to get something else into the file.
+var hostile = []struct {
+	name       string
+	addr       []byte
+	key, value string
+}{
+	{"evil; server 127.0.0.1:1", []byte{10, 0, 0, 1}, "svc:web", "80"},
+	{"evil\n}\nserver { listen 1; }", []byte{10, 0, 0, 1}, "svc:web", "80"},
+	{"evil # comment", []byte{10, 0, 0, 1}, "svc:web", "80"},
+	{"${evil}", []byte{10, 0, 0, 1}, "svc:web", "80"},
+	{"web-2\x00", []byte{10, 0, 0, 1}, "svc:web", "80"},
+	{"", []byte{10, 0, 0, 1}, "svc:web", "80"},
+	{"web-2", []byte{10, 0, 0, 1}, "svc:web", "99999"},
+	{"web-2", []byte{10, 0, 0, 1}, "svc:web", "0"},
+	{"web-2", []byte{10, 0, 0, 1}, "svc:web", "80; }"},
+	{"web-2", []byte{10, 0, 0, 1}, "svc:web", "80,w=1;"},
+	{"web-2", []byte{10, 0, 0, 1}, "role", "web\n}"},
+	{"web-2", []byte{0, 0, 0, 0}, "svc:web", "80"},
+	{"web-2", []byte{224, 0, 0, 1}, "svc:web", "80"},
+	{"web-2", []byte{1, 2, 3}, "svc:web", "80"},
+}
+
+// TestHostileMembers holds that such a member changes nothing, and that nginx is content with what is there.
+func TestHostileMembers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	host, port, err := net.SplitHostPort(lbtest.Web(t, "one").Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := api.Member{Name: "web-1", Addr: net.ParseIP(host), Status: "alive", Tags: map[string]string{"svc:web": port}}
+	if _, err := r.apply(evaluate(good)...); err != nil {
+		t.Fatal(err)
+	}
+	live, err := os.ReadFile(r.Dest)
+	if err != nil || !strings.Contains(string(live), "; # web-1\n") {
+		t.Fatalf("the live file is %q, %v", live, err)
+	}
+	twice := good // the address of another member
+	twice.Name = "web-3"
+	members := []api.Member{twice}
+	for _, h := range hostile {
+		members = append(members, api.Member{Name: h.name, Addr: h.addr, Status: "alive", Tags: map[string]string{h.key: h.value, "port": "80"}})
+	}
+	for _, m := range members {
+		res, err := r.apply(evaluate(m, good)...)
+		if err != nil || res.Wrote || res.Reloaded {
+			t.Errorf("%+v: got %+v, %v", m, res, err)
 		}
-		s := pool.Server{Name: name, Addr: netip.MustParseAddr("fd00::1"), Port: port, Weight: weight, Backup: backup, State: pool.Active}
-		if drain {
-			s.State = pool.Draining
+		if now, err := os.ReadFile(r.Dest); err != nil || string(now) != string(live) {
+			t.Errorf("%+v: the live file is %q, %v", m, now, err)
 		}
-		for _, method := range []string{"", "ip_hash", "least_conn", "hash $uri consistent"} {
-			text := nginx.Render([]config.Upstream{{Name: "web", Service: "web", Method: method, Keepalive: 4}},
-				adapter.Pools{"web": {Servers: []pool.Server{s, server("zzz", "10.0.0.1:1")}}})
-			path := lbtest.Write(t, t.TempDir(), "c.conf", string(text))
-			if err := nginx.CheckAlone(context.Background(), time.Minute, config.SectionHTTP, path); err != nil {
-				t.Errorf("%v:\n%s", err, text)
-			}
+		if err := r.adapter.CheckInstalled(context.Background()); err != nil {
+			t.Errorf("%+v: afterwards: %v", m, err)
+		}
+	}
+	r.serves(t, "one")
+}
+
+// FuzzMembers holds that whatever members are called and whatever their tags say, nginx reads the file that comes of it.
+func FuzzMembers(f *testing.F) {
+	lbtest.Program(f, "nginx")
+	f.Add("web-1", []byte{10, 0, 0, 1}, "svc:web", "8080,w=5")
+	f.Add("a:b.c_d-", []byte{0xfd, 14: 0, 15: 1}, "role", "web")
+	f.Add("zz", []byte{10, 0, 0, 2}, "svc:web", "65535,w=256,p=1")
+	f.Add("drains", []byte{10, 0, 0, 2}, "svc:web", "80,drain")
+	for _, h := range hostile {
+		f.Add(h.name, h.addr, h.key, h.value)
+	}
+	methods := []string{"", "ip_hash", "least_conn", "hash $uri consistent"}
+	var upstreams []config.Upstream
+	for i, method := range methods {
+		upstreams = append(upstreams, config.Upstream{Name: fmt.Sprint("web", i), Service: "web", Method: method, Keepalive: 4})
+	}
+	f.Fuzz(func(t *testing.T, name string, addr []byte, key, value string) {
+		servers := evaluate(api.Member{Name: name, Addr: addr, Status: "alive", Tags: map[string]string{key: value, "port": "80"}},
+			api.Member{Name: "good", Addr: []byte{10, 0, 0, 9}, Status: "alive", Tags: map[string]string{"svc:web": "80"}})
+		text := nginx.Render(upstreams, adapter.Pools{"web": {Servers: servers}})
+		path := lbtest.Write(t, t.TempDir(), "c.conf", string(text))
+		if err := nginx.CheckAlone(context.Background(), time.Minute, config.SectionHTTP, path); err != nil {
+			t.Errorf("%v:\n%s", err, text)
 		}
 	})
 }
