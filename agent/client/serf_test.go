@@ -285,7 +285,9 @@ func TestWatcherWithSerf(t *testing.T) {
 			return v.Connected && len(v.Members) == 1 && v.Members[0].Tags["generation"] == n
 		}
 	}
-	see("start", generation("1"))
+	if v := see("start", generation("1")); v.Node != "alpha" {
+		t.Errorf("its own member is %q", v.Node)
+	}
 	if err := s.dial("").UpdateTags(ctx, map[string]string{"generation": "2"}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +306,7 @@ func TestWatcherWithSerf(t *testing.T) {
 func TestWatcherWithGossip(t *testing.T) {
 	t.Parallel()
 	b := rpctest.NewBackend()
+	b.Stat = api.Stats{"agent": {"name": "n1"}}
 	s := rpctest.Start(t, rpc.Config{AuthKey: "secret"}, b)
 	w := client.NewWatcher(client.WatcherConfig{Client: client.Config{AuthKey: "secret", Dialer: s.Dial}, Resync: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -319,6 +322,9 @@ func TestWatcherWithGossip(t *testing.T) {
 		for {
 			v, changed := w.Watch()
 			if v.Connected && len(v.Members) == n {
+				if v.Node != "n1" {
+					t.Errorf("its own member is %q", v.Node)
+				}
 				break
 			}
 			select {

@@ -57,6 +57,8 @@ type View struct {
 	// Confidence is how far the agent trusted its list; nil if it does not say, as stock Serf agents do not. It counts
 	// for a Connected view only.
 	Confidence *api.Confidence
+	// Node is the name of the agent's own member; empty before the first list, and if the agent does not tell.
+	Node string
 	// Rev counts the views of this Watcher. A list that brings nothing new moves Updated but not Rev, and an attempt
 	// to connect that fails like the one before moves neither.
 	Rev uint64
@@ -161,6 +163,10 @@ func (w *Watcher) follow(ctx context.Context) (listed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	node, err := self(ctx, c)
+	if err != nil {
+		return false, err
+	}
 	since := time.Now()
 	resync := time.NewTimer(w.cfg.Resync)
 	defer resync.Stop()
@@ -174,7 +180,7 @@ func (w *Watcher) follow(ctx context.Context) (listed bool, err error) {
 			w.cfg.Logger.Info("connected to the agent", "addr", w.cfg.Client.Addr, "members", len(members.list))
 		}
 		listed = true
-		w.publish(members, since)
+		w.publish(members, node, since)
 
 		resync.Reset(w.cfg.Resync)
 		select {
@@ -195,6 +201,15 @@ func (w *Watcher) follow(ctx context.Context) (listed bool, err error) {
 			return listed, ctx.Err()
 		}
 	}
+}
+
+// self asks for the name of the agent's own member. An agent that refuses to tell its figures is followed without.
+func self(ctx context.Context, c *Client) (string, error) {
+	stats, err := c.Stats(ctx)
+	if refused := (*RemoteError)(nil); errors.As(err, &refused) {
+		return "", nil
+	}
+	return stats["agent"]["name"], err
 }
 
 // subscribeMembers asks for revisions, or at stock Serf for member events.
@@ -220,13 +235,13 @@ func drain(events *EventStream) error {
 	}
 }
 
-func (w *Watcher) publish(news members, since time.Time) {
+func (w *Watcher) publish(news members, node string, since time.Time) {
 	members := news.list
 	slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Confidence: news.confidence, Rev: w.view.Rev}
-	if w.view.Connected && sameConfidence(w.view.Confidence, news.confidence) && slices.EqualFunc(w.view.Members, members, sameMember) {
+	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Confidence: news.confidence, Node: node, Rev: w.view.Rev}
+	if w.view.Connected && w.view.Node == node && sameConfidence(w.view.Confidence, news.confidence) && slices.EqualFunc(w.view.Members, members, sameMember) {
 		next.Members = w.view.Members // readers may compare by identity
 		w.view = next
 		return

@@ -95,6 +95,12 @@ func (a *fakeAgent) serve(conn net.Conn) {
 			a.mu.Lock()
 			a.sub = h.Seq
 			a.mu.Unlock()
+		case api.CommandStats:
+			if a.stock {
+				reply = []any{api.ResponseHeader{Seq: h.Seq, Error: string(api.ErrUnsupportedCommand)}}
+			} else {
+				reply = append(reply, api.Stats{"agent": {"name": "alpha"}})
+			}
 		case api.CommandMembers:
 			list, ok := a.list()
 			if a.gate != nil {
@@ -298,6 +304,21 @@ func TestWatcherGivesUpSilentAgent(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 	})
+}
+
+// The watcher learns the name of the agent's own member, if the agent tells.
+func TestNode(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		stock bool // refuses to tell
+		want  string
+	}{{false, "alpha"}, {true, ""}} {
+		watch(t, &fakeAgent{stock: tt.stock, members: []string{"alpha"}}, func(t *testing.T, w *Watcher) {
+			if v, _ := w.Watch(); !v.Connected || v.Node != tt.want {
+				t.Errorf("got %+v, want node %q", v, tt.want)
+			}
+		})
+	}
 }
 
 // What the agent thinks of its view comes with it, and is news by itself; a stock Serf agent says nothing.

@@ -59,7 +59,7 @@ func TestDocumentation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := a.Render(adapter.Pools{"web": {Name: "web", Servers: servers}})
+		got, err := a.Render(adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: servers}}})
 		if err != nil || string(got.Files[0]) != cfg[1] {
 			t.Errorf("the page says\n%s\nbut what is written is\n%s (%v)", cfg[1], got, err)
 		}
@@ -102,7 +102,7 @@ func TestDocumentation(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := tmpl.Execute(render.Data{Backends: []render.Backend{{Name: "be", Service: "web"}},
-			Services: samples(&config.Config{Services: []config.Service{{Name: "web"}}})})
+			Services: samples(&config.Config{Services: []config.Service{{Name: "web"}}}).Services})
 		want := "backend be\n    server sample-1 192.0.2.1:8080 check # ?\n    server sample-2 [2001:db8::2]:8080 check # ?\n"
 		if err != nil || strings.TrimSpace(string(got)) != strings.TrimSpace(want) {
 			t.Errorf("got %q, %v", got, err)

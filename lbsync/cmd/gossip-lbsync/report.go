@@ -229,7 +229,7 @@ func asJSON(r reconcile.Report, preview bool) jsonReport {
 // samples makes up two servers for each service, of both address families, from the ranges that are set
 // aside for documentation.
 func samples(cfg *config.Config) adapter.Pools {
-	all := adapter.Pools{}
+	all := adapter.Services{}
 	for _, s := range cfg.Services {
 		servers := []pool.Server{
 			{Name: "sample-1", Addr: netip.MustParseAddr("192.0.2.1"), Port: 8080, Weight: 100, State: pool.Active},
@@ -238,5 +238,5 @@ func samples(cfg *config.Config) adapter.Pools {
 		pool.AssignIDs(servers)
 		all[s.Name] = pool.Service{Name: s.Name, Servers: servers}
 	}
-	return all
+	return adapter.Pools{Services: all, Node: pool.Node{Name: "sample-lb", Addr: netip.MustParseAddr("192.0.2.9")}}
 }

@@ -41,8 +41,14 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
-// Pools are the services that a target uses, by name.
-type Pools map[string]pool.Service
+// Pools are what a target is made from.
+type Pools struct {
+	Services Services
+	Node     pool.Node
+}
+
+// Services are those that a target uses, by name.
+type Services map[string]pool.Service
 
 // Adapter drives one target.
 type Adapter interface {

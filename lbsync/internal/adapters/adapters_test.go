@@ -26,8 +26,8 @@ func TestTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.Render(adapter.Pools{"web": {Name: "web", Servers: []pool.Server{
-		{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80}, {Name: "d", State: pool.Draining}}}})
+	got, err := d.Render(adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: []pool.Server{
+		{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80}, {Name: "d", State: pool.Draining}}}}})
 	if err != nil || string(got.Files[0]) != "b: a=[fd00::1]:80\n" {
 		t.Errorf("got %q, %v", got, err)
 	}

@@ -43,7 +43,7 @@ func TestSameMembersSameBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := a.Render(adapter.Pools{"web": statuses[0].Service})
+			r, err := a.Render(adapter.Pools{Services: adapter.Services{"web": statuses[0].Service}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -191,6 +191,19 @@ func Evaluate(spec Spec, members []api.Member) Result {
 	return res
 }
 
+// Node returns the member of that name as far as it can be used in files, whatever its status; the zero value if there is
+// none, or if its name cannot.
+func Node(members []api.Member, name string) pool.Node {
+	for _, m := range members {
+		if m.Name != name || checkName(name) != nil {
+			continue
+		}
+		addr, _ := netip.AddrFromSlice(m.Addr) // the zero value is one that is not known
+		return pool.Node{Name: name, Addr: addr.Unmap(), Tags: safeTags(m.Tags)}
+	}
+	return pool.Node{}
+}
+
 // selects tells whether the member serves, and returns what it publishes. The error is set for a member that
 // means to serve but says so in a way that cannot be read.
 func selects(spec Spec, m api.Member) (service.Service, bool, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
 func member(name, addr, status string, tags ...string) api.Member {
@@ -146,6 +147,28 @@ func TestUnsafeTagsAreLeftOut(t *testing.T) {
 	want := map[string]string{"svc:web": "80", "zone": "eu-1"}
 	if got := res.Service.Servers[0].Tags; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestNode finds the agent's own member, screened, and nobody where there is none that files could name.
+func TestNode(t *testing.T) {
+	t.Parallel()
+	members := []api.Member{
+		{Name: "lb-1", Addr: net.ParseIP("10.0.0.9"), Status: "leaving", Tags: map[string]string{"zone": "eu", "evil": "a;b"}},
+		{Name: "l b", Addr: net.ParseIP("10.0.0.8"), Status: "alive"},
+		{Name: "odd", Addr: net.IP{1, 2}, Status: "alive"},
+	}
+	want := pool.Node{Name: "lb-1", Addr: netip.MustParseAddr("10.0.0.9"), Tags: map[string]string{"zone": "eu"}}
+	if got := desired.Node(members, "lb-1"); !got.Equal(want) || got.Zone() != "eu" {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := desired.Node(members, "odd"); got.Name != "odd" || got.Addr.IsValid() {
+		t.Errorf("without an address: %+v", got)
+	}
+	for _, name := range []string{"", "lb-2", "l b"} {
+		if got := desired.Node(members, name); !got.Equal(pool.Node{}) {
+			t.Errorf("%q is %+v", name, got)
+		}
 	}
 }
 

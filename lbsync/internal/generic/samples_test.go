@@ -17,14 +17,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var pools = adapter.Pools{
+var pools = adapter.Pools{Services: adapter.Services{
 	"api": {Name: "api"},
 	"web": {Name: "web", Servers: []pool.Server{
 		{Name: "web-1", Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Weight: 100, State: pool.Active},
 		{Name: "web-2", Addr: netip.MustParseAddr("fd00::2"), Port: 81, Weight: 50, State: pool.Active},
 		{Name: "web-3", Addr: netip.MustParseAddr("10.0.0.3"), Port: 80, Weight: 100, State: pool.Draining},
 	}},
-}
+}}
 
 // sample fills a template of the samples folder.
 func sample(t *testing.T, name string) string {

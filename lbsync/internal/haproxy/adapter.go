@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -100,7 +101,7 @@ func (a *Adapter) assign(pools adapter.Pools) adapter.Pools {
 		if be.Servers != config.ServersSlots {
 			continue
 		}
-		set := pools[be.Service]
+		set := pools.Services[be.Service]
 		var names []string
 		for _, s := range set.Servers {
 			names = append(names, s.Name)
@@ -112,12 +113,8 @@ func (a *Adapter) assign(pools adapter.Pools) adapter.Pools {
 			for i := range set.Servers {
 				set.Servers[i].Slot = m.Held[set.Servers[i].Name]
 			}
-			copied := make(adapter.Pools, len(out))
-			for name, s := range out {
-				copied[name] = s
-			}
-			copied[be.Service] = set
-			out = copied
+			out.Services = maps.Clone(out.Services)
+			out.Services[be.Service] = set
 		}
 	}
 	return out
@@ -146,7 +143,7 @@ func (a *Adapter) wanted(pools adapter.Pools, inherited []string) []plan.Backend
 			}
 			all = append(all, plan.Backend{
 				Name: be.Name, Fixed: be.Servers == config.ServersSlots, Static: !plan.Dynamic(directive(s, "balance"), directive(s, "hash-type")),
-				Probation: be.Probation, Force: pools[be.Service].Force, Servers: conf.Servers(s, inherited),
+				Probation: be.Probation, Force: pools.Services[be.Service].Force, Servers: conf.Servers(s, inherited),
 			})
 		}
 	}

@@ -31,12 +31,12 @@ func server(name, addr string) pool.Server {
 func fleet() ([]config.Backend, adapter.Pools) {
 	drains, backup, light := server("web-2", "10.0.0.2:8080"), server("web-3", "[fd00::3]:8080"), server("web-4", "10.0.0.4:8080")
 	drains.State, backup.Backup, light.Weight = pool.Draining, true, 7
-	pools := adapter.Pools{
+	services := adapter.Services{
 		"web":  {Name: "web", Servers: []pool.Server{server("web-1", "10.0.0.1:8080"), drains, backup, light}},
 		"db":   {Name: "db", Servers: []pool.Server{server("db:1_a.b", "10.0.1.1:5432")}},
 		"none": {Name: "none"},
 	}
-	for _, s := range pools {
+	for _, s := range services {
 		pool.AssignIDs(s.Servers)
 	}
 	return []config.Backend{
@@ -44,7 +44,7 @@ func fleet() ([]config.Backend, adapter.Pools) {
 		{Name: "be_db", Service: "db", Mode: "tcp", Balance: "leastconn"},
 		{Name: "be_none", Service: "none", Mode: "http", Balance: "roundrobin", Options: "check"},
 		{Name: "be_slots", Service: "web", Mode: "http", Balance: "static-rr", Options: "check", Servers: config.ServersSlots, Slots: 6},
-	}, pools
+	}, adapter.Pools{Services: services}
 }
 
 // memory keeps what an adapter wants to be kept.

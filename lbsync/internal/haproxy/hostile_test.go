@@ -40,11 +40,11 @@ func FuzzMembers(f *testing.F) {
 		pool.AssignIDs(service.Servers)
 		dir := t.TempDir()
 		main := lbtest.Write(t, dir, "main.cfg", "defaults\n timeout connect 1s\n timeout client 1s\n timeout server 1s\nfrontend f\n bind 127.0.0.1:1\n")
-		candidate := lbtest.Write(t, dir, "candidate.cfg", string(text(t, backends, adapter.Pools{"web": service})))
+		candidate := lbtest.Write(t, dir, "candidate.cfg", string(text(t, backends, adapter.Pools{Services: adapter.Services{"web": service}})))
 		argv := DefaultCheck(main)
 		argv[0], argv[len(argv)-1] = program, candidate
 		if _, err := command.Run(context.Background(), time.Minute, argv); err != nil {
-			t.Errorf("%v:\n%s", err, text(t, backends, adapter.Pools{"web": service}))
+			t.Errorf("%v:\n%s", err, text(t, backends, adapter.Pools{Services: adapter.Services{"web": service}}))
 		}
 	})
 }

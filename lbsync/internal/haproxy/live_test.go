@@ -308,13 +308,13 @@ func TestStaleStateFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := fmt.Sprint(want["web"].Servers[1].Port)
+	port := fmt.Sprint(want.Services["web"].Servers[1].Port)
 	lbtest.Write(t, b.Dir, "state", strings.ReplaceAll(dump[0], " "+port+" ", " "+stalePort+" "))
 	if err := Reload(context.Background(), b.Socket); err != nil {
 		t.Fatal(err)
 	}
 	r.must(want)
-	if s := r.read()["one"]; s.Port != want["web"].Servers[1].Port || s.Addr != want["web"].Servers[1].Addr {
+	if s := r.read()["one"]; s.Port != want.Services["web"].Servers[1].Port || s.Addr != want.Services["web"].Servers[1].Addr {
 		t.Errorf("healed to %+v", s)
 	}
 	if stale.requests.Load() > 0 {
@@ -325,7 +325,7 @@ func TestStaleStateFile(t *testing.T) {
 	if err := r.a.Reload(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if s := r.read()["one"]; s.Port != want["web"].Servers[1].Port {
+	if s := r.read()["one"]; s.Port != want.Services["web"].Servers[1].Port {
 		t.Errorf("after a reload of ours %+v", s)
 	}
 }
@@ -400,7 +400,7 @@ func TestSocketFaults(t *testing.T) {
 	// Added, but what should have followed was lost.
 	lbtest.Eventually(t, func() error {
 		return cli.New(r.b.Admin, 0).Change(context.Background(), cli.AddServer(cli.Ref{Backend: "web", Server: "one"},
-			netip.MustParseAddrPort(one.addr), []string{"id", fmt.Sprint(pools(one.server())["web"].Servers[0].ID), "weight", "100", "check", "inter", "50ms"}))
+			netip.MustParseAddrPort(one.addr), []string{"id", fmt.Sprint(pools(one.server()).Services["web"].Servers[0].ID), "weight", "100", "check", "inter", "50ms"}))
 	})
 	r.sent = nil
 	r.must(pools(one.server()))
@@ -489,9 +489,9 @@ func TestRemovalWithSessions(t *testing.T) {
 			r.must(pools(one.server(), two.server()))
 			r.up("one")
 			left := pools(one.server())
-			set := left["web"]
+			set := left.Services["web"]
 			set.Force = force
-			left["web"] = set
+			left.Services["web"] = set
 			plan := r.must(left)
 			if s := r.read()["two"]; !force && (!s.Out || len(plan.Remains) != 1 || plan.Again == 0) {
 				t.Errorf("%+v, remains %q", s, plan.Remains)

@@ -19,7 +19,7 @@ func write(backends []config.Backend, pools adapter.Pools, slots *slots) []byte 
 	var b bytes.Buffer
 	b.WriteString("# Managed by gossip-lbsync. What is changed here by hand is lost.\n")
 	for _, be := range backends {
-		set := pools[be.Service]
+		set := pools.Services[be.Service]
 		fmt.Fprintf(&b, "\nbackend %s\n", be.Name)
 		fmt.Fprintf(&b, "    mode %s\n", be.Mode)
 		fmt.Fprintf(&b, "    balance %s\n", be.Balance)

@@ -70,7 +70,7 @@ func (r *rig) restart() {
 func pools(servers ...pool.Server) adapter.Pools {
 	slices.SortFunc(servers, func(a, b pool.Server) int { return strings.Compare(a.Name, b.Name) })
 	pool.AssignIDs(servers)
-	return adapter.Pools{"web": {Name: "web", Servers: servers}}
+	return adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: servers}}}
 }
 
 // pass makes one pass and returns what the last plan left over.

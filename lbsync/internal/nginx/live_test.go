@@ -61,7 +61,7 @@ func newRig(t *testing.T, change func(*config.Target)) *rig {
 
 func (r *rig) apply(servers ...pool.Server) (target.Result, error) {
 	slices.SortFunc(servers, func(a, b pool.Server) int { return strings.Compare(a.Name, b.Name) })
-	return r.Apply(context.Background(), adapter.Pools{"web": {Name: "web", Servers: servers}},
+	return r.Apply(context.Background(), adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: servers}}},
 		func(context.Context, string) (func(error), error) { return func(error) {}, nil })
 }
 
@@ -146,7 +146,7 @@ func TestRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			res, err := target.New(cfg, a, store).Apply(context.Background(), adapter.Pools{"web": {Servers: []pool.Server{one}}},
+			res, err := target.New(cfg, a, store).Apply(context.Background(), adapter.Pools{Services: adapter.Services{"web": {Servers: []pool.Server{one}}}},
 				func(context.Context, string) (func(error), error) {
 					t.Error(name + ": it is reloaded")
 					return func(error) {}, nil
@@ -339,7 +339,7 @@ func TestStream(t *testing.T) {
 		cfg.Nginx.Section = config.SectionStream
 	})
 	if err := func() error { // the wrapper knows the module, too
-		text := nginx.Render(r.cfg.Nginx.Upstreams, nil)
+		text := nginx.Render(r.cfg.Nginx.Upstreams, adapter.Pools{})
 		return nginx.CheckAlone(context.Background(), time.Minute, config.SectionStream, lbtest.Write(t, t.TempDir(), "c", string(text)))
 	}(); err != nil {
 		t.Error(err)
@@ -496,7 +496,7 @@ func FuzzMembers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, addr []byte, key, value string) {
 		servers := evaluate(api.Member{Name: name, Addr: addr, Status: "alive", Tags: map[string]string{key: value, "port": "80"}},
 			api.Member{Name: "good", Addr: []byte{10, 0, 0, 9}, Status: "alive", Tags: map[string]string{"svc:web": "80"}})
-		text := nginx.Render(upstreams, adapter.Pools{"web": {Servers: servers}})
+		text := nginx.Render(upstreams, adapter.Pools{Services: adapter.Services{"web": {Servers: servers}}})
 		path := lbtest.Write(t, t.TempDir(), "c.conf", string(text))
 		if err := nginx.CheckAlone(context.Background(), time.Minute, config.SectionHTTP, path); err != nil {
 			t.Errorf("%v:\n%s", err, text)

@@ -18,7 +18,7 @@ func Render(upstreams []config.Upstream, pools adapter.Pools) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Managed by gossip-lbsync. What is changed here by hand is lost.\n")
 	for _, up := range upstreams {
-		set := pools[up.Service]
+		set := pools.Services[up.Service]
 		fmt.Fprintf(&b, "\nupstream %s {\n", up.Name)
 		if up.Method != "" { // must stand before keepalive
 			fmt.Fprintf(&b, "    %s;\n", up.Method)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 	"github.com/seed-645ce708/gossip/lbsync/internal/nginx"
@@ -33,10 +34,10 @@ func render() string {
 		{Name: "web", Service: "web", Options: "max_fails=1 fail_timeout=5s", Keepalive: 16},
 		{Name: "api", Service: "api", Method: "least_conn", Lines: []string{"zone api 64k;"}},
 		{Name: "none", Service: "none"},
-	}, map[string]pool.Service{
+	}, adapter.Pools{Services: adapter.Services{
 		"web": {Servers: []pool.Server{server("web-1", "10.0.0.1:8080"), drains, backup}},
 		"api": {Servers: []pool.Server{server("api:1", "10.0.1.1:80")}},
-	}))
+	}}))
 }
 
 func TestRender(t *testing.T) {

@@ -81,6 +81,22 @@ func (s Server) Equal(o Server) bool {
 		s.Weight == o.Weight && s.Backup == o.Backup && s.State == o.State && maps.Equal(s.Tags, o.Tags)
 }
 
+// Node is the member beside the balancer: that of the agent which is followed. Its name and tags were screened as those of a
+// Server. The zero value is one that is not known.
+type Node struct {
+	Name string            `json:"name"`
+	Addr netip.Addr        `json:"addr,omitzero"`
+	Tags map[string]string `json:"tags,omitempty"` // those that are harmless in any file
+}
+
+// Zone returns the tag zone; empty if there is none.
+func (n Node) Zone() string { return n.Tags["zone"] }
+
+// Equal tells whether the two are the same in every field.
+func (n Node) Equal(o Node) bool {
+	return n.Name == o.Name && n.Addr == o.Addr && maps.Equal(n.Tags, o.Tags)
+}
+
 // Service is the servers of a service that belong in files and balancers.
 type Service struct {
 	Name    string   `json:"name"`

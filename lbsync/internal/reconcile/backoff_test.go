@@ -40,7 +40,7 @@ func (*refuser) Plan(context.Context, adapter.Pools) (target.Plan, error) { retu
 func (r *refuser) Apply(_ context.Context, pools adapter.Pools, _ target.Leave) (target.Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.attempts, r.sets = append(r.attempts, time.Now()), append(r.sets, len(pools["web"].Servers))
+	r.attempts, r.sets = append(r.attempts, time.Now()), append(r.sets, len(pools.Services["web"].Servers))
 	if r.err == nil {
 		return target.Result{Actual: adapter.Actual{Instance: "7@1"}}, nil
 	}

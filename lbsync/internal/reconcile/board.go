@@ -23,6 +23,8 @@ type edition struct {
 type board struct {
 	mu       sync.Mutex
 	editions map[string]edition
+	node     pool.Node
+	nodeGen  uint64 // counts changes of node
 	changed  chan struct{}
 	facts    map[string]seen // by target
 	news     chan struct{}   // of facts; holds one
@@ -49,6 +51,18 @@ func (b *board) put(name string, e edition) {
 	b.wake()
 }
 
+// putNode shows the member beside the balancers.
+func (b *board) putNode(node pool.Node) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if node.Equal(b.node) {
+		return
+	}
+	b.node = node
+	b.nodeGen++
+	b.wake()
+}
+
 func (b *board) wake() {
 	close(b.changed)
 	b.changed = make(chan struct{})
@@ -64,19 +78,22 @@ func (b *board) kick() {
 // order is what a target is to do: the editions of its services, if all of them are there.
 type order struct {
 	editions map[string]edition
+	node     pool.Node
+	nodeGen  uint64
 	complete bool
 }
 
 func (o order) pools() adapter.Pools {
-	pools := make(adapter.Pools, len(o.editions))
+	services := make(adapter.Services, len(o.editions))
 	for name, e := range o.editions {
-		pools[name] = e.set
+		services[name] = e.set
 	}
-	return pools
+	return adapter.Pools{Services: services, Node: o.node}
 }
 
+// gens are the generations of the services by name, and under the empty name that of the node.
 func (o order) gens() map[string]uint64 {
-	gens := make(map[string]uint64, len(o.editions))
+	gens := map[string]uint64{"": o.nodeGen}
 	for name, e := range o.editions {
 		gens[name] = e.gen
 	}
@@ -99,7 +116,7 @@ func (o order) unsettled() bool {
 func (b *board) watch(t config.Target) (order, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o := order{editions: map[string]edition{}, complete: true}
+	o := order{editions: map[string]edition{}, node: b.node, nodeGen: b.nodeGen, complete: true}
 	for _, name := range t.Services {
 		e, ok := b.editions[name]
 		o.complete = o.complete && ok

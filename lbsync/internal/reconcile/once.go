@@ -76,6 +76,7 @@ func (l *Loop) Once(ctx context.Context, reload bool, progress func(string)) (Re
 		return Report{}, err
 	}
 	now := time.Now()
+	l.meet(view)
 	seen, _ := l.look(view, now)
 	report := l.decide(seen, now)
 	for _, st := range report.Services {
@@ -136,6 +137,7 @@ func (l *Loop) Preview(ctx context.Context, progress func(string)) (Report, erro
 		return Report{}, err
 	}
 	now := time.Now()
+	l.meet(view)
 	seen, _ := l.look(view, now)
 	if !seen.Until.IsZero() { // only time is missing, and that will pass
 		seen.Distrust, seen.Until = "", time.Time{}
@@ -163,10 +165,10 @@ func (l *Loop) each(report *Report, do func(*Outcome, *worker, adapter.Pools)) {
 	}
 	for _, w := range l.workers {
 		o := Outcome{ID: w.ID(), Files: w.Config().Files}
-		pools := adapter.Pools{}
+		pools := adapter.Pools{Services: adapter.Services{}, Node: l.node}
 		for _, name := range w.Config().Services {
 			set, ok := all[name]
-			if pools[name] = set; !ok {
+			if pools.Services[name] = set; !ok {
 				o.Skipped = "a service of it is undecided"
 			}
 		}

@@ -19,10 +19,12 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
+	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
 	"github.com/seed-645ce708/gossip/lbsync/internal/metrics"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
 	"github.com/seed-645ce708/gossip/lbsync/internal/permit"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/source"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
@@ -36,6 +38,8 @@ type Source interface {
 type Store interface {
 	Service(name string) ([]instance.Instance, bool, error)
 	SaveService(name string, instances []instance.Instance) error
+	Node() (pool.Node, error)
+	SaveNode(pool.Node) error
 	Overrides() (override.List, error)
 	SaveOverrides(override.List) error
 }
@@ -85,6 +89,7 @@ type Loop struct {
 	mu        sync.Mutex
 	decider   *decide.Decider
 	overrides override.List
+	node      pool.Node // the last that was known
 	view      client.View
 	last      decide.View // that the decider saw
 	statuses  []decide.Status
@@ -106,6 +111,9 @@ func New(o Options) (*Loop, error) {
 	}
 	var err error
 	if l.overrides, err = l.store.Overrides(); err != nil {
+		return nil, err
+	}
+	if l.node, err = l.store.Node(); err != nil {
 		return nil, err
 	}
 	initial := map[string]decide.Initial{}
@@ -141,6 +149,7 @@ const minSave = time.Second
 
 // Run follows the members until ctx ends. A failing target is tried again and again; only ctx ends the loop.
 func (l *Loop) Run(ctx context.Context) {
+	l.board.putNode(l.node)
 	for _, st := range l.decider.Known() { // a pass that was cut short is taken up although no agent answers
 		l.board.put(st.Service.Name, edition{set: st.Service, gen: st.Gen})
 	}
@@ -188,6 +197,8 @@ func (l *Loop) step(view client.View, told *teller) time.Time {
 	if view.Updated.IsZero() { // before the first list there is nothing to decide on
 		return time.Time{}
 	}
+	l.meet(view)
+	l.board.putNode(l.node)
 	seen, ends := l.look(view, now)
 	statuses, again := l.decider.Step(now, seen, false)
 	l.took = time.Since(now)
@@ -216,6 +227,22 @@ func sooner(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// meet takes in which member the agent is, and keeps it, so that a start without an agent makes of it the same files. A view
+// that does not say leaves it as it was.
+func (l *Loop) meet(view client.View) {
+	node := desired.Node(view.Members, view.Node)
+	if node.Name == "" || node.Equal(l.node) {
+		return
+	}
+	l.node = node
+	if l.dry {
+		return
+	}
+	if err := l.store.SaveNode(node); err != nil {
+		l.log.Error("the agent's own member could not be saved", "error", err)
+	}
 }
 
 // look adds to the client's view how far it can be trusted, and what operators and balancers say. Members that come and go

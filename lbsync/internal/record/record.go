@@ -132,6 +132,16 @@ func (s *Store) SaveService(name string, instances []instance.Instance) error {
 	return s.save("service-"+name, service{Instances: instances})
 }
 
+// Node returns the member beside the balancers as it was last; the zero value if it was never known.
+func (s *Store) Node() (pool.Node, error) {
+	var n pool.Node
+	_, err := s.load("node", &n)
+	return n, err
+}
+
+// SaveNode keeps the member beside the balancers.
+func (s *Store) SaveNode(n pool.Node) error { return s.save("node", n) }
+
 // Overrides returns those that were saved.
 func (s *Store) Overrides() (override.List, error) {
 	var list override.List

@@ -38,6 +38,16 @@ func TestStore(t *testing.T) {
 	if got, ok, err := record.Peek(dir).Service("web"); !reflect.DeepEqual(got, instances) || !ok || err != nil {
 		t.Errorf("got %+v, %t, %v", got, ok, err)
 	}
+	node := pool.Node{Name: "lb-1", Addr: netip.MustParseAddr("10.0.0.9"), Tags: map[string]string{"zone": "eu"}}
+	if got, err := s.Node(); got.Name != "" || err != nil {
+		t.Errorf("nobody is %+v, %v", got, err)
+	}
+	if err := s.SaveNode(node); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := record.Peek(dir).Node(); !got.Equal(node) || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
 	old := `{"name": "old", "servers": [{"name": "a", "addr": "10.0.0.1", "port": 80, "weight": 1}, {"name": "b", "addr": "10.0.0.2", "port": 80, "weight": 1, "drain": true}]}`
 	if err := os.WriteFile(filepath.Join(dir, "service-old.json"), []byte(old), 0o600); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func Funcs(dir string) template.FuncMap {
 // servers choose and order servers.
 var servers = template.FuncMap{
 	// service SERVICES NAME: the service, or an error that says that there is none.
-	"service": func(all adapter.Pools, name string) (pool.Service, error) {
+	"service": func(all adapter.Services, name string) (pool.Service, error) {
 		s, ok := all[name]
 		if !ok {
 			return s, fmt.Errorf("service %q is none that this target uses", name)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
 // MaxSize bounds what a template may produce, in bytes.
@@ -21,7 +22,8 @@ const MaxSize = 16 << 20
 // Data is what a template sees.
 type Data struct {
 	Target   Target
-	Services adapter.Pools     // those that the target uses, by name
+	Node     pool.Node         // the member beside the balancer
+	Services adapter.Services  // those that the target uses, by name
 	Backends []Backend         // backends, upstreams or pools, as configured
 	Vars     map[string]string // of the target
 }
@@ -31,7 +33,7 @@ type Backend struct{ Name, Service, Options string }
 
 // NewData returns what templates of the target see.
 func NewData(cfg config.Target, pools adapter.Pools) Data {
-	d := Data{Target: Target{Kind: cfg.Kind, Name: cfg.Name}, Services: pools, Vars: cfg.Vars}
+	d := Data{Target: Target{Kind: cfg.Kind, Name: cfg.Name}, Node: pools.Node, Services: pools.Services, Vars: cfg.Vars}
 	switch cfg.Kind {
 	case config.KindHAProxy:
 		for _, b := range cfg.HAProxy.Backends {

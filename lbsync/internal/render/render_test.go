@@ -13,7 +13,8 @@ import (
 func data() render.Data {
 	return render.Data{
 		Target: render.Target{Kind: "haproxy", Name: "edge"},
-		Services: adapter.Pools{"web": {Name: "web", Servers: []pool.Server{
+		Node:   pool.Node{Name: "lb-1", Addr: netip.MustParseAddr("10.0.0.9"), Tags: map[string]string{"zone": "eu"}},
+		Services: adapter.Services{"web": {Name: "web", Servers: []pool.Server{
 			{Name: "a", Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Weight: 100, Tags: map[string]string{"zone": "eu"}},
 			{Name: "b", Addr: netip.MustParseAddr("fd00::2"), Port: 81, Weight: 5, State: pool.Draining},
 		}}},
@@ -28,6 +29,7 @@ func TestExecute(t *testing.T) {
 		"final newline":    {"x\n", "x\n", ""},
 		"nothing":          {"", "", ""},
 		"target":           {"{{.Target.Kind}}/{{.Target.Name}}", "haproxy/edge\n", ""},
+		"node":             {`{{.Node.Name}} {{.Node.Addr}} {{range where "zone" .Node.Zone .Services.web.Servers}}{{.Name}}{{end}}`, "lb-1 10.0.0.9 a\n", ""},
 		"servers":          {"{{range .Services.web.Servers}}{{.Name}} {{.HostPort}} {{.Weight}};{{end}}", "a 10.0.0.1:80 100;b [fd00::2]:81 5;\n", ""},
 		"ready":            {"{{range ready .Services.web}}{{.Name}}{{end}}", "a\n", ""},
 		"tags":             {`{{range .Services.web.Servers}}{{tag . "zone" "none"}} {{end}}`, "eu none \n", ""},

@@ -66,7 +66,7 @@ func (d *driven) Traits() adapter.Traits { return adapter.Traits{Reloads: true, 
 
 func names(pools adapter.Pools) []string {
 	var out []string
-	for _, s := range pools["web"].Servers {
+	for _, s := range pools.Services["web"].Servers {
 		out = append(out, s.Name)
 	}
 	return out
@@ -188,7 +188,7 @@ func (r *rig) pass(servers string, kill *int) (res target.Result, lived bool, er
 		set.Servers = append(set.Servers, pool.Server{Name: name, State: pool.Active})
 	}
 	tgt := target.New(r.cfg, &driven{balancer: r.balancer, shape: r.shape, kill: kill}, killing{r.store, kill})
-	res, err = tgt.Apply(context.Background(), adapter.Pools{"web": set}, leave)
+	res, err = tgt.Apply(context.Background(), adapter.Pools{Services: adapter.Services{"web": set}}, leave)
 	return res, true, err
 }
 
@@ -287,7 +287,7 @@ func TestDeferred(t *testing.T) {
 	r.shape = "two"
 	later := time.Now().Add(time.Minute)
 	tgt := target.New(r.cfg, &driven{balancer: r.balancer, shape: "two"}, r.store)
-	set := adapter.Pools{"web": {Name: "web", Servers: []pool.Server{{Name: "a"}, {Name: "b"}}}}
+	set := adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: []pool.Server{{Name: "a"}, {Name: "b"}}}}}
 	for range 2 {
 		res, err := tgt.Apply(context.Background(), set, func(context.Context, string) (func(error), error) {
 			return nil, &target.DeferredError{Why: "the budget", Until: later}

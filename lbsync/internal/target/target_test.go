@@ -103,7 +103,7 @@ func newFixture(t *testing.T, change func(*config.Target)) *fixture {
 func (f *fixture) apply(t *testing.T, log, file string, stage target.Stage) {
 	t.Helper()
 	f.driver.log = nil
-	f.res, f.err = f.Apply(context.Background(), nil, leave)
+	f.res, f.err = f.Apply(context.Background(), adapter.Pools{}, leave)
 	err := f.err
 	if got := strings.Join(f.driver.log, " "); got != log {
 		t.Errorf("driver saw %q, want %q", got, log)
@@ -225,11 +225,11 @@ func TestDiedBeforeReload(t *testing.T) {
 func TestWithoutReload(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
-	res, err := f.Apply(context.Background(), nil, nil)
+	res, err := f.Apply(context.Background(), adapter.Pools{}, nil)
 	if err != nil || !res.Wrote || res.Reloaded {
 		t.Errorf("got %+v, %v", res, err)
 	}
-	if p, err := f.Plan(context.Background(), nil); err != nil || p.Write || p.Reload == "" {
+	if p, err := f.Plan(context.Background(), adapter.Pools{}); err != nil || p.Write || p.Reload == "" {
 		t.Errorf("plan %+v, %v", p, err)
 	}
 	f.apply(t, "reload:one", "one", "")
@@ -286,7 +286,7 @@ func TestEndOfProcess(t *testing.T) {
 	f := newFixture(t, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := f.Apply(ctx, nil, leave); !errors.Is(err, context.Canceled) {
+	if _, err := f.Apply(ctx, adapter.Pools{}, leave); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(f.dest); err == nil {
@@ -296,7 +296,7 @@ func TestEndOfProcess(t *testing.T) {
 	late, cancel := context.WithCancel(context.Background())
 	f = newFixture(t, nil)
 	f.driver.atWhole = cancel
-	if res, err := f.Apply(late, nil, leave); err != nil || !res.Reloaded {
+	if res, err := f.Apply(late, adapter.Pools{}, leave); err != nil || !res.Reloaded {
 		t.Errorf("got %+v, %v", res, err)
 	}
 }

@@ -185,7 +185,7 @@ func (r *rig) apply(t *testing.T, restarts int, servers ...pool.Server) target.R
 	t.Helper()
 	before := r.count(t)
 	slices.SortFunc(servers, func(a, b pool.Server) int { return strings.Compare(a.Name, b.Name) })
-	res, err := r.Apply(context.Background(), adapter.Pools{"mc": {Name: "mc", Servers: servers}},
+	res, err := r.Apply(context.Background(), adapter.Pools{Services: adapter.Services{"mc": {Name: "mc", Servers: servers}}},
 		func(context.Context, string) (func(error), error) { return func(error) {}, nil })
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +311,7 @@ func TestRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx := context.Background()
-		rendered, err := ad.Render(adapter.Pools{"mc": {Servers: []pool.Server{a}}})
+		rendered, err := ad.Render(adapter.Pools{Services: adapter.Services{"mc": {Servers: []pool.Server{a}}}})
 		if err == nil {
 			err = ad.Check(ctx, []string{lbtest.Write(t, t.TempDir(), "c.yml", string(rendered.Files[0]))})
 		}

@@ -42,7 +42,7 @@ func Render(pools []config.Pool, services adapter.Pools) []byte {
 			set(key, p.Settings[key])
 		}
 		b.WriteString("  servers:\n")
-		servers := members(services[p.Service])
+		servers := members(services.Services[p.Service])
 		for _, s := range servers {
 			fmt.Fprintf(&b, "  - %s\n", scalar(fmt.Sprintf("%s:%d:%d %s", address(p, s), s.Port, s.Weight, s.Name)))
 		}

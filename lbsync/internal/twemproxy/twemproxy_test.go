@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/command"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
@@ -36,10 +37,10 @@ func render() []byte {
 		{Name: "named", Service: "names", Listen: "[::1]:22122", Hash: "md5", Distribution: "ketama", Redis: true,
 			Address: config.AddressDNS, Domain: "gossip.", Settings: map[string]string{"redis_auth": `a "b": #c`}},
 		{Name: "none", Service: "none", Listen: "/run/none.sock 0660", Hash: "crc32", Distribution: "modula"},
-	}, map[string]pool.Service{
+	}, adapter.Pools{Services: adapter.Services{
 		"mc":    mc,
 		"names": {Servers: []pool.Server{server("Red-1", "10.0.0.1:6379"), server("a.b:c_x2e-", "10.0.0.2:6379")}},
-	})
+	}})
 }
 
 func TestRender(t *testing.T) {
@@ -79,7 +80,7 @@ func TestEverythingDrains(t *testing.T) {
 	t.Parallel()
 	a := server("a", "10.0.0.1:1")
 	a.State = pool.Draining
-	got := string(twemproxy.Render([]config.Pool{{Name: "p", Service: "s"}}, map[string]pool.Service{"s": {Servers: []pool.Server{a}}}))
+	got := string(twemproxy.Render([]config.Pool{{Name: "p", Service: "s"}}, adapter.Pools{Services: adapter.Services{"s": {Servers: []pool.Server{a}}}}))
 	if !strings.Contains(got, "- 10.0.0.1:1:1 a\n") {
 		t.Errorf("got %s", got)
 	}
