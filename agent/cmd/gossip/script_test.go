@@ -20,6 +20,10 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
+	// A program with the race detector sleeps for a second before it ends, and this suite runs hundreds.
+	if err := os.Setenv("GORACE", strings.TrimSpace("atexit_sleep_ms=0 "+os.Getenv("GORACE"))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"gossip": main})
 }
 
@@ -38,6 +42,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Values["agents"] = map[string]*running{}
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -47,8 +47,8 @@ func TestRate(t *testing.T) {
 		{"seed, 2 members", 2, 100 * time.Hour, func(p *Planner) { p.AddSeed("s") }, Target{Addr: "s"}, 3000},
 		{"seed, 500 members", 500, 10 * time.Hour, func(p *Planner) { p.AddSeed("s") }, Target{Addr: "s"}, 300},
 		{"lost a day ago", 50, 4 * time.Hour, func(p *Planner) { p.Lost("x", "a", day, time.Time{}) }, Target{"x", "a"}, 9.9},
-		{"lost long ago", 50, 240 * time.Hour, func(p *Planner) { p.Lost("x", "a", start.Add(-19*24*time.Hour), time.Time{}) }, Target{"x", "a"}, 40},
-		{"refused", 50, 100 * time.Hour, func(p *Planner) {
+		{"lost long ago", 10, 240 * time.Hour, func(p *Planner) { p.Lost("x", "a", start.Add(-19*24*time.Hour), time.Time{}) }, Target{"x", "a"}, 40},
+		{"refused", 10, 100 * time.Hour, func(p *Planner) {
 			p.AddSeed("s")
 			p.Done(Target{Addr: "s"}, Refused)
 			p.interval = 59 * time.Minute
