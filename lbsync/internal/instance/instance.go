@@ -200,8 +200,12 @@ func (i *Instance) Enter(at time.Time, state pool.State) {
 	}
 }
 
-// Forgettable tells whether nothing would be lost without it.
+// Forgettable tells whether nothing would be lost without it. One that failed is remembered for Flap.Max, so that its return is known
+// to be one.
 func (i *Instance) Forgettable(at time.Time, rules Rules) bool {
+	if i.Ask.Dead() && rules.Flap.HalfLife > 0 && at.Before(i.AskSince.Add(rules.Flap.Max)) {
+		return false
+	}
 	return i.State == Out && i.Ask != Wants && i.Suppressed.IsZero() && i.points(at, rules.Flap) < 0.1
 }
 

@@ -107,6 +107,34 @@ func TestFlaps(t *testing.T) {
 	}
 }
 
+// TestFlapsThatLast: one that is away for longer than it is kept comes back with its points; one that is away for long has none.
+func TestFlapsThatLast(t *testing.T) {
+	t.Parallel()
+	i, at := instance.Instance{State: pool.Active, Ask: instance.Wants}, start
+	for n := range 3 {
+		i.Hear(at, instance.Failed, rules)
+		at = at.Add(rules.FailedGrace)
+		i.Hear(at, instance.Failed, rules)
+		for range 2 {
+			i.Enter(at, i.Next(at, i.Wanted(at, rules), instance.Fact{InStep: true}, rules))
+		}
+		if i.State != instance.Out || i.Forgettable(at, rules) {
+			t.Fatalf("it failed %d times, and is %q and forgotten %t", n+1, i.State, i.Forgettable(at, rules))
+		}
+		at = at.Add(time.Second)
+		i.Hear(at, instance.Wants, rules)
+		i.Enter(at, i.Next(at, i.Wanted(at, rules), instance.Fact{}, rules))
+	}
+	if points := i.Flaps(at, rules); points < 2.5 || points > 3 {
+		t.Errorf("%v points", points)
+	}
+	i.Hear(at, instance.Failed, rules)
+	i.Enter(at, instance.Out)
+	if at = at.Add(rules.Flap.Max); !i.Forgettable(at, rules) {
+		t.Error("remembered although it is away for good")
+	}
+}
+
 // TestWalks: whatever happens to an instance, its states follow each other as the picture says, and when it stays
 // away nothing of it remains.
 func TestWalks(t *testing.T) {

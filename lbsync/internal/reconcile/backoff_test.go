@@ -135,3 +135,57 @@ func TestBackOff(t *testing.T) {
 		}
 	})
 }
+
+// thrifty is a refuser that asks for leave before each reload, and may reload once per second.
+type thrifty struct{ *refuser }
+
+func (t thrifty) Config() config.Target {
+	cfg := t.refuser.Config()
+	cfg.Reload = config.Reload{MinInterval: time.Second, Burst: 1}
+	return cfg
+}
+
+func (t thrifty) Apply(ctx context.Context, pools adapter.Pools, leave target.Leave) (target.Result, error) {
+	done, err := leave(ctx, "its files change")
+	var wait *target.DeferredError
+	if errors.As(err, &wait) {
+		return target.Result{Waits: wait.Why, Again: wait.Until}, nil
+	}
+	res, err := t.refuser.Apply(ctx, pools, leave)
+	done(err)
+	return res, err
+}
+
+// TestBackOffAndBudget: a pass that only finds that the next reload has to wait is no success. It neither begins the pauses anew
+// nor says that all is well.
+func TestBackOffAndBudget(t *testing.T) {
+	t.Parallel()
+	store, err := record.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
+	synctest.Test(t, func(t *testing.T) {
+		r, src, log := thrifty{&refuser{err: errors.New("cannot bind")}}, newSource(), &bytes.Buffer{}
+		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{r.Config()},
+			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
+		loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store, Targets: []reconcile.Target{r},
+			Log: slog.New(slog.NewTextHandler(log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); loop.Run(ctx) }()
+		src.members(member("a", "10.0.0.1:80", "alive"))
+		time.Sleep(10 * time.Minute)
+		stop()
+		<-done
+		if pauses := r.pauses(); len(pauses) < 12 || len(pauses) > 25 || pauses[len(pauses)-1] < 45*time.Second {
+			t.Errorf("paused for %v", pauses)
+		}
+		if text := log.String(); strings.Count(text, "not in step") != 1 || strings.Contains(text, `msg="in step`) {
+			t.Errorf("logged\n%s", text)
+		}
+	})
+}

@@ -142,13 +142,19 @@ func (w *worker) pass(ctx context.Context, o order, next time.Time) time.Time {
 		w.retry = min(max(2*w.retry, minRetry), maxRetry)
 		pause := w.retry - rand.N(w.retry/4)
 		if text := withoutNumbers(err.Error()); text != w.lastErr {
-			w.log.Error("not in step; the balancer goes on with what it had", "error", err, "retry_in", pause.Round(time.Millisecond))
+			what := "not in step; the balancer goes on with what it had"
+			if errors.Is(err, reload.ErrNotRunning) {
+				what = "not in step; the balancer does not run"
+			}
+			w.log.Error(what, "error", err, "retry_in", pause.Round(time.Millisecond))
 			w.lastErr = text
 		}
 		return time.Now().Add(pause)
 	}
 	w.tell(res)
-	w.retry, w.lastErr = 0, ""
+	if res.Waits == "" { // else what waits may be what failed before: its pauses go on growing
+		w.retry, w.lastErr = 0, ""
+	}
 	if w.Traits().Runtime && o.unsettled() {
 		next = sooner(next, time.Now().Add(min(minWatch<<min(w.watched, 10), maxWatch)))
 		w.watched++
@@ -240,12 +246,18 @@ func (w *worker) snapshot() TargetStatus {
 
 // tell logs what a pass did that went well.
 func (w *worker) tell(res target.Result) {
-	if w.retry != 0 || res.Wrote || res.Reloaded || len(res.Commands) > 0 {
+	what, news := "in step", res.Wrote || res.Reloaded || len(res.Commands) > 0
+	if res.Waits != "" {
+		what = "in step but for a reload"
+	} else if w.retry != 0 {
+		news = true
+	}
+	if news {
 		args := []any{"file", w.Config().Files[0].Dest, "wrote", res.Wrote, "commands", len(res.Commands), "reloaded", res.Reloaded}
 		if res.Reloaded {
 			args = append(args, "reason", res.Reason)
 		}
-		w.log.Info("in step", append(args, "took", res.Took.Round(time.Millisecond))...)
+		w.log.Info(what, append(args, "took", res.Took.Round(time.Millisecond))...)
 		for _, c := range res.Commands {
 			w.log.Debug("runtime", "command", c.Text)
 		}

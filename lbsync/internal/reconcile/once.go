@@ -139,9 +139,7 @@ func (l *Loop) Preview(ctx context.Context, progress func(string)) (Report, erro
 	now := time.Now()
 	l.meet(view)
 	seen, _ := l.look(view, now)
-	if !seen.Until.IsZero() { // only time is missing, and that will pass
-		seen.Distrust, seen.Until = "", time.Time{}
-	}
+	seen.Distrust, seen.Until = source.Trust(view, 0, now) // that it settles is only a matter of time
 	report := l.decide(seen, now)
 	l.each(&report, func(o *Outcome, w *worker, pools adapter.Pools) {
 		o.Plan, o.Err = w.Plan(ctx, pools)

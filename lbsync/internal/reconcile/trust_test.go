@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/client"
@@ -12,7 +13,8 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 )
 
-// TestWhatTheAgentThinks: while the agent looks cut off failures are held, and members that it damps count as failed.
+// TestWhatTheAgentThinks: while the agent looks cut off failures are held, and members that it damps count as failed; also for a
+// preview, whose connection is always so young that the view would be settling.
 func TestWhatTheAgentThinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -20,6 +22,7 @@ func TestWhatTheAgentThinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.Source.Settle = time.Minute
 	store, err := record.Open(cfg.StateDir)
 	if err != nil {
 		t.Fatal(err)
@@ -44,10 +47,11 @@ func TestWhatTheAgentThinks(t *testing.T) {
 		{"cut off", cut, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "failed")}, "1 2 3", "3"},
 		{"not any more", sure, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "failed")}, "1 2", ""},
 		{"flapping", sure, []api.Member{at("1", "alive"), flapping, at("3", "alive")}, "1 3", ""},
+		{"most failed", nil, []api.Member{at("1", "alive"), at("2", "failed"), at("3", "failed"), at("4", "failed")}, "1 3", "3"},
 		{"a stock Serf agent says nothing", nil, []api.Member{at("1", "alive"), at("2", "alive"), at("3", "failed")}, "1 2", ""},
 	} {
 		src.members(s.members...)
-		src.set(func(v *client.View) { v.Confidence = s.confidence })
+		src.set(func(v *client.View) { v.Confidence, v.Since = s.confidence, time.Now() })
 		report, err := loop.Preview(t.Context(), func(string) {})
 		if err != nil {
 			t.Fatal(err)
