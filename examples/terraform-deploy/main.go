@@ -28,8 +28,8 @@ import (
 var plan string
 
 const (
-	limit    = 3 * time.Minute // ends an example that hangs
-	patience = 30 * time.Second
+	limit    = 8 * time.Minute // ends an example that hangs
+	patience = time.Minute
 )
 
 func main() {

@@ -62,13 +62,13 @@ resource "gossip_event" "deploy" {
   depends_on = [gossip_barrier.all]
 
   wait = {
-    timeout = "20s"
+    timeout = "1m"
   }
 
   gate = {
     query    = "release"
     expect   = var.release
-    timeout  = "30s"
+    timeout  = "1m"
     interval = "200ms"
   }
 }

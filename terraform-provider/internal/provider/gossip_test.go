@@ -62,7 +62,7 @@ resource "gossip_event" "deploy" {
 					return errorf("web-2 heard %+v, want deploy %s", record, want)
 				}
 				return nil
-			case <-time.After(30 * time.Second):
+			case <-time.After(time.Minute):
 				return errorf("web-2 did not hear of deploy %s", want)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/agentfake"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
 
@@ -61,7 +62,8 @@ func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...
 		t.Fatal(err)
 	}
 	for range 5 { // another process may take a port between its choice and its use
-		s.rpc, s.gossip = freePort(t), freePort(t)
+		host := agentfake.Loopback()
+		s.rpc, s.gossip = freePort(t, host), freePort(t, host)
 		s.args = []string{program, "agent", "-node", name, "-bind", s.gossip, "-rpc-addr", s.rpc, "-profile", "local", "-config-file", file}
 		for _, tag := range tags {
 			s.args = append(s.args, "-tag", tag)
@@ -91,7 +93,7 @@ func (s *serf) start(t *testing.T, token string) bool {
 		<-ended
 	})
 	t.Cleanup(s.stop)
-	agent := session.New(session.Config{Addrs: []string{s.rpc}, Token: token, Timeout: time.Second})
+	agent := session.New(session.Config{Addrs: []string{s.rpc}, Token: token, Timeout: 10 * time.Second})
 	gone := false
 	until(t, "serf answers or ends", func() bool {
 		select {
@@ -106,9 +108,9 @@ func (s *serf) start(t *testing.T, token string) bool {
 	return !gone
 }
 
-func freePort(t *testing.T) string {
+func freePort(t *testing.T, host string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,9 +121,9 @@ func freePort(t *testing.T) string {
 // until polls a condition for as long as a slow machine may need.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
