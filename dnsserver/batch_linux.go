@@ -33,6 +33,9 @@ const (
 	segmentRoom = 24
 	// mergeSize is the longest reply that is handed over together with others: it passes all links in one piece.
 	mergeSize = 1232
+	// mergePause is how long replies go out one by one after the kernel refused to cut a packet: for a link of small
+	// packets, it may be, which is on the way to one client.
+	mergePause = time.Second
 )
 
 // batch reads, answers and sends the packets of one socket. All its memory is there from the start.
@@ -53,7 +56,8 @@ type batch struct {
 
 	wildcard      bool      // the socket is bound to all addresses
 	mayHold, hold bool      // see receive
-	mayMerge      bool      // see compose
+	mayMerge      bool      // the kernel knows how to cut packets, see compose
+	mergeFrom     time.Time // when it may be asked to again
 	last          time.Time // when packets came
 	yielded       time.Time // when others were let run
 }
@@ -185,9 +189,10 @@ func (b *batch) send(n int) {
 // sendFrom sends replies from the i-th on, and returns how many are done with.
 func (b *batch) sendFrom(i, n int) (done int) {
 	messages := 0
+	merge := b.mayMerge && !b.last.Before(b.mergeFrom)
 	for next := i; next < n; messages++ {
 		run := 1
-		if b.mayMerge {
+		if merge {
 			run = b.run(next, n)
 		}
 		b.compose(messages, next, run)
@@ -201,7 +206,7 @@ func (b *batch) sendFrom(i, n int) (done int) {
 	case errno == unix.EINTR:
 		return 0
 	case errno != 0 && b.out[0].Hdr.Iovlen > 1:
-		b.mayMerge = false // the kernel or a link cannot cut; one by one then
+		b.mergeFrom = b.last.Add(mergePause) // one by one then
 		return 0
 	case errno != 0:
 		b.stats.errors.Add(1)

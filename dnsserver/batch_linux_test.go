@@ -1,14 +1,19 @@
 package dnsserver
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
@@ -111,6 +116,114 @@ func TestBatchCloses(t *testing.T) {
 			t.Error(err)
 		}
 		_ = conn.Close()
+	}
+}
+
+// TestKernelRefusesToCut: replies that were to go out as one packet go out one by one if the kernel will not cut it, and
+// none is lost. It refuses for sockets without check sums, among others.
+func TestKernelRefusesToCut(t *testing.T) {
+	t.Parallel()
+	for name, refuses := range map[string]bool{"cuts": false, "refuses": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			z := testZone(t, 100, zone.OrderRandom)
+			s, err := New(Config{Addr: "127.0.0.1:0", Source: func() *zone.Zone { return z }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := listenShared("127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = f.Close() }()
+			fd := int(f.Fd())
+			addr, err := unix.Getsockname(fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: addr.(*unix.SockaddrInet4).Port})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = client.Close() }()
+			b := newBatch(s, fd)
+			if !b.mayMerge {
+				t.Skip("this kernel does not cut packets")
+			}
+			if refuses {
+				if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const each = 10
+			for i, name := range []string{"web1.node.gossip.", "many.service.gossip.", "web2.node.gossip."} {
+				for k := range each {
+					q := query(t, name, dns.TypeA)
+					q[1] = byte(i*each + k)
+					if _, err := client.Write(q); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			replies := 0
+			for handled := 0; handled < 3*each; {
+				n, errno := b.receive()
+				if errno == unix.EINTR || errno == unix.EAGAIN {
+					continue
+				}
+				if errno != 0 {
+					t.Fatal(errno)
+				}
+				handled += n
+				n = b.answer(n)
+				b.send(n)
+				replies += n
+			}
+			if refused := !b.mergeFrom.IsZero(); refused != refuses {
+				t.Fatalf("the kernel refused: %v, want %v", refused, refuses)
+			}
+			seen := map[uint16]bool{}
+			buf := make([]byte, maxMessage)
+			for range replies {
+				if err := client.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				n, err := client.Read(buf)
+				if err != nil {
+					t.Fatalf("%d replies of %d: %v", len(seen), replies, err)
+				}
+				m := new(dns.Msg)
+				if err := m.Unpack(buf[:n]); err != nil {
+					t.Fatal(err)
+				}
+				seen[m.Id&0xff] = true
+			}
+			if stats := b.stats.read(); len(seen) != 3*each || stats.Errors != 0 {
+				t.Errorf("%d of %d answered; stats %+v", len(seen), 3*each, stats)
+			}
+		})
+	}
+}
+
+// TestPollerLeftAlone: sockets are not with the run-time's poller, which would have the kernel call it for each packet that
+// comes or goes.
+func TestPollerLeftAlone(t *testing.T) {
+	t.Parallel()
+	f, err := listenShared("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	polled := regexp.MustCompile(fmt.Sprintf(`(?m)^tfd: +%d `, f.Fd()))
+	infos, err := filepath.Glob("/proc/self/fdinfo/*")
+	if err != nil || len(infos) == 0 {
+		t.Skip("nothing known of open files:", err)
+	}
+	for _, info := range infos {
+		text, err := os.ReadFile(info)
+		if err == nil && polled.Match(text) { // or it was closed
+			t.Errorf("%s: %s", info, text)
+		}
 	}
 }
 

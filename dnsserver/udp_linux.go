@@ -58,8 +58,26 @@ func listenShared(addr string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close() }() // the file is the same socket, out of the poller's hands
-	return conn.(*net.UDPConn).File()
+	defer func() { _ = conn.Close() }() // what is returned is the same socket
+	c, err := conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	// File would leave the socket with the run-time's poller, whom the kernel tells of each packet that comes or goes. It
+	// does not take one that waits.
+	var f *os.File
+	err = onSocket(c, func(fd int) error {
+		if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		if err := unix.SetNonblock(fd, false); err != nil {
+			_ = unix.Close(fd)
+			return os.NewSyscallError("fcntl", err)
+		}
+		f = os.NewFile(uintptr(fd), addr)
+		return nil
+	})
+	return f, err
 }
 
 func onSocket(c syscall.RawConn, f func(fd int) error) error {

@@ -14,14 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The load must cost less than the servers do.
+// The load must cost less than any server does, or its own limit is what is measured. So questions are made before, each
+// with an ID of its own, and lie one behind the other: what a socket asks at once is a stretch of them, handed to the
+// kernel by one call, which cuts it (UDP_SEGMENT) on the client's processor: the server's socket gets each question as
+// a packet of its own. Replies are taken one by one, since a socket that took them joined (UDP_GRO) would spare work to those
+// servers that send them joined.
 const (
 	// maxUnderWay is how many questions can be under way in a socket.
-	maxUnderWay = 32
+	maxUnderWay = 64
 	replySize   = 2048
 	lostAfter   = time.Second
-	queryRoom   = 320
 	socketRoom  = 4 << 20
+	// rest is how long a client leaves the sockets alone in which it found nothing.
+	rest = 5 * time.Microsecond
 )
 
 // outcome is what came of a burst.
@@ -32,7 +37,7 @@ type outcome struct {
 }
 
 // load asks the server for the time of a burst: as many questions as it answers, or at the rate wanted.
-func load(o options, p placement, addr string, m mix) (outcome, error) {
+func load(o options, p placement, addr string, m *mix) (outcome, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return outcome{}, err
@@ -51,6 +56,7 @@ func load(o options, p placement, addr string, m mix) (outcome, error) {
 					return err
 				}
 				defer c.close()
+				c.awake = !o.free
 				got, err = c.run(o.burst, float64(o.rate)/float64(p.workers))
 				return err
 			})
@@ -74,55 +80,53 @@ func load(o options, p placement, addr string, m mix) (outcome, error) {
 
 // client is one thread's share of the load.
 type client struct {
-	mix   mix
-	next  int // question
-	flows []*flow
+	mix *mix
+	// awake says not to sleep, on a processor of its own: to wake the client is the server's work on a loopback
+	// interface, and on no other.
+	awake bool
+	next  int      // question
+	asker []uint16 // of each question: the number of the flow where it is under way, plus 1; or 0
+	flows []flow
 	poll  []unix.PollFd
 	outcome
-}
 
-// flow is a socket with its questions. The ID of a question is its place.
-type flow struct {
-	fd      int
-	since   [maxUnderWay]time.Duration // when it was asked; 0 if nothing is under way there
-	asked   [maxUnderWay]int
-	free    []int
-	in, out [maxUnderWay]unix.Mmsghdr
+	in      [maxUnderWay]unix.Mmsghdr
 	inVec   [maxUnderWay]unix.Iovec
-	outVec  [maxUnderWay]unix.Iovec
 	replies [maxUnderWay][replySize]byte
-	queries [maxUnderWay][queryRoom]byte
 }
 
-func newClient(to netip.AddrPort, m mix, sockets, underWay, first int) (*client, error) {
-	c := &client{mix: m, next: first % len(m.questions)}
+// flow is a socket.
+type flow struct {
+	fd   int
+	free int // how many more questions can be under way
+}
+
+func newClient(to netip.AddrPort, m *mix, sockets, underWay, first int) (*client, error) {
+	c := &client{mix: m, next: first % m.count, asker: make([]uint16, m.count)}
+	for i := range c.in {
+		c.inVec[i].Base = &c.replies[i][0]
+		c.inVec[i].SetLen(replySize)
+		c.in[i].Hdr.Iov = &c.inVec[i]
+		c.in[i].Hdr.SetIovlen(1)
+	}
 	for range sockets {
-		f := new(flow)
-		var err error
-		if f.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
 			c.close()
 			return nil, fmt.Errorf("socket: %w", err)
 		}
-		c.flows = append(c.flows, f)
-		_ = unix.SetsockoptInt(f.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketRoom)
-		if err := unix.Connect(f.fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		c.flows = append(c.flows, flow{fd, underWay})
+		c.poll = append(c.poll, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketRoom)
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, m.size); err != nil {
+			c.close()
+			return nil, fmt.Errorf("have the kernel cut packets: %w", err)
+		}
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
 			c.close()
 			return nil, fmt.Errorf("connect: %w", err)
 		}
-		for i := range underWay {
-			f.free = append(f.free, i)
-			f.inVec[i].Base = &f.replies[i][0]
-			f.inVec[i].SetLen(replySize)
-			f.in[i].Hdr.Iov = &f.inVec[i]
-			f.in[i].Hdr.SetIovlen(1)
-			f.outVec[i].Base = &f.queries[i][0]
-			f.out[i].Hdr.Iov = &f.outVec[i]
-			f.out[i].Hdr.SetIovlen(1)
-		}
-		c.poll = append(c.poll, unix.PollFd{Fd: int32(f.fd), Events: unix.POLLIN})
 	}
-	// Else each wait takes 50 µs longer than asked, and a steady rate becomes bursts.
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	return c, nil
 }
 
@@ -136,8 +140,8 @@ func (c *client) close() {
 func (c *client) run(d time.Duration, rate float64) (outcome, error) {
 	start := time.Now()
 	asked, turn := 0, 0
-	for swept := time.Duration(0); ; {
-		now := time.Since(start) + 1 // never 0
+	for heard := time.Duration(0); ; turn++ {
+		now := time.Since(start)
 		if now >= d {
 			c.took = now
 			return c.outcome, nil
@@ -148,103 +152,114 @@ func (c *client) run(d time.Duration, rate float64) (outcome, error) {
 			allowed = int(rate*now.Seconds()) - asked
 		}
 		for i := range c.flows {
-			f := c.flows[(turn+i)%len(c.flows)]
-			got += c.receive(f)
-			n := min(len(f.free), allowed)
+			i = (turn + i) % len(c.flows)
+			got += c.receive(i)
+			n := min(c.flows[i].free, allowed)
 			if rate > 0 {
 				n = min(n, 1) // as from many clients
 			}
-			if err := c.send(f, n, now); err != nil {
+			if n <= 0 {
+				continue
+			}
+			n, err := c.send(i, n)
+			if err != nil {
 				return c.outcome, err
 			}
 			allowed -= n
 			asked += n
 		}
-		turn++
-		if got == 0 {
-			wait := unix.NsecToTimespec(int64(20 * time.Millisecond))
-			if rate > 0 {
-				due := time.Duration(float64(asked+1) / rate * float64(time.Second))
-				wait = unix.NsecToTimespec(int64(max(due-now, 0)))
+		switch {
+		case got > 0:
+			heard = now
+		case now-heard > lostAfter:
+			heard = now
+			c.giveUp(0, len(c.asker))
+		default:
+			if err := c.wait(rate); err != nil {
+				return c.outcome, err
 			}
-			if _, err := unix.Ppoll(c.poll, &wait, nil); err != nil && err != unix.EINTR {
-				return c.outcome, fmt.Errorf("poll: %w", err)
-			}
-		}
-		if now-swept > lostAfter/4 {
-			swept = now
-			c.sweep(now)
 		}
 	}
 }
 
+// wait waits for replies, or until it is time to look for them.
+func (c *client) wait(rate float64) error {
+	if c.awake {
+		for start := time.Now(); time.Since(start) < rest; {
+		}
+		return nil
+	}
+	limit := 20 * time.Millisecond
+	if rate > 0 {
+		limit = time.Duration(float64(time.Second) / rate)
+	}
+	timeout := unix.NsecToTimespec(limit.Nanoseconds())
+	if _, err := unix.Ppoll(c.poll, &timeout, nil); err != nil && err != unix.EINTR {
+		return fmt.Errorf("poll: %w", err)
+	}
+	return nil
+}
+
 // receive takes what replies there are.
-func (c *client) receive(f *flow) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.in)), maxUnderWay, unix.MSG_DONTWAIT, 0, 0)
+func (c *client) receive(i int) int {
+	f := &c.flows[i]
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&c.in)), maxUnderWay, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}
-	for i := range int(n) {
-		reply := f.replies[i][:f.in[i].Len]
+	for k := range int(n) {
+		reply := c.replies[k][:c.in[k].Len]
 		if len(reply) < c.mix.end {
 			c.wrong++
 			continue
 		}
 		id := int(reply[0])<<8 | int(reply[1])
-		if id >= maxUnderWay || f.since[id] == 0 {
-			c.wrong++ // late: it was given up
+		if id >= c.mix.count || c.asker[id] != uint16(i+1) {
+			c.wrong++ // or late: it was given up
 			continue
 		}
-		if reply[3]&15 != c.mix.rcode || !bytes.Equal(reply[12:c.mix.end], c.mix.questions[f.asked[id]][12:c.mix.end]) {
+		if reply[3]&15 != c.mix.rcode || !bytes.Equal(reply[12:c.mix.end], c.mix.question(id)[12:c.mix.end]) {
 			c.wrong++
 		}
 		c.answered++
 		c.octets += len(reply)
-		f.since[id] = 0
-		f.free = append(f.free, id)
+		c.asker[id] = 0
+		f.free++
 	}
 	return int(n)
 }
 
-// send asks n more questions.
-func (c *client) send(f *flow, n int, now time.Duration) error {
-	for i := range n {
-		id := f.free[i]
-		f.asked[id], f.since[id] = c.next, now
-		q := c.mix.questions[c.next]
-		if c.next++; c.next == len(c.mix.questions) {
-			c.next = 0
-		}
-		copy(f.queries[i][:], q)
-		f.queries[i][0], f.queries[i][1] = byte(id>>8), byte(id)
-		f.outVec[i].SetLen(len(q))
+// send asks n more questions, or fewer before all have been asked and the first one follows, and returns how many.
+func (c *client) send(i, n int) (int, error) {
+	first := c.next
+	end := min(first+n, c.mix.count)
+	c.next = end % c.mix.count
+	// What is still under way after all others were asked is lost.
+	c.giveUp(first, end)
+	for id := first; id < end; id++ {
+		c.asker[id] = uint16(i + 1)
 	}
-	for sent := 0; sent < n; {
-		r, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.out[sent])), uintptr(n-sent), 0, 0, 0)
-		switch errno {
-		case 0:
-			sent += int(r)
-		case unix.ECONNREFUSED:
-			return errors.New("the server is gone")
-		default:
-			sent++ // counts as lost in time
-		}
+	f := &c.flows[i]
+	f.free -= end - first
+	packets := c.mix.packets[first*c.mix.size : end*c.mix.size]
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(f.fd), uintptr(unsafe.Pointer(&packets[0])), uintptr(len(packets)), 0, 0, 0)
+	switch errno {
+	case 0, unix.EAGAIN: // then they count as lost in time
+		return end - first, nil
+	case unix.ECONNREFUSED:
+		return 0, errors.New("the server is gone")
+	default:
+		return 0, fmt.Errorf("send: %w", errno)
 	}
-	if n > 0 {
-		f.free = append(f.free[:0], f.free[n:]...)
-	}
-	return nil
 }
 
-// sweep gives up what was asked long ago.
-func (c *client) sweep(now time.Duration) {
-	for _, f := range c.flows {
-		for id, since := range f.since {
-			if since != 0 && now-since > lostAfter {
-				c.lost++
-				f.since[id] = 0
-				f.free = append(f.free, id)
-			}
+// giveUp counts those of some questions that are under way as lost.
+func (c *client) giveUp(first, end int) {
+	for id := first; id < end; id++ {
+		if asker := c.asker[id]; asker > 0 {
+			c.asker[id] = 0
+			c.flows[asker-1].free++
+			c.lost++
 		}
 	}
 }

@@ -54,7 +54,7 @@ func main() {
 	flag.BoolVar(&o.free, "free", false, "two workers and two clients on all processors, instead of one of each on a processor of its own")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of our server; 0 leaves it to the server")
 	flag.IntVar(&o.sockets, "sockets", 8, "how many sockets ask")
-	flag.IntVar(&o.underWay, "outstanding", 32, "how many questions each of them has under way at once, 32 at most")
+	flag.IntVar(&o.underWay, "outstanding", 32, "how many questions each of them has under way at once, 64 at most")
 	mixes := flag.String("mix", "A,service,SRV,NXDOMAIN", "which questions, with commas between them")
 	peers := flag.String("peers", "nsd,knot,bind,coredns", "which servers beside ours, with commas between them")
 	extra := flag.String("extra", "", "servers that run already and serve the zone, as NAME@ADDR:PORT@PID, with commas between them")
@@ -63,7 +63,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if o.sockets < 2 || o.underWay < 1 || o.underWay > maxUnderWay || o.rounds < 1 || o.rate < 0 {
-		fmt.Fprintln(os.Stderr, "bench: there must be at least 2 sockets, 1 to 32 questions under way in each, and a round")
+		fmt.Fprintln(os.Stderr, "bench: there must be at least 2 sockets, 1 to 64 questions under way in each, and a round")
 		os.Exit(2)
 	}
 	if err := run(ctx, o); err != nil {
@@ -123,7 +123,7 @@ func run(ctx context.Context, o options) error {
 }
 
 // compare measures all servers on one mix.
-func compare(ctx context.Context, o options, p placement, dir string, m mix, servers []server) (*table, error) {
+func compare(ctx context.Context, o options, p placement, dir string, m *mix, servers []server) (*table, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running []*process
 	defer func() {

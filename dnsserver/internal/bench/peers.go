@@ -21,7 +21,7 @@ type server struct {
 	version string
 	// command writes what configuration it needs into a directory, and returns the arguments to run it in the
 	// foreground on 127.0.0.1 at a port with so many workers.
-	command func(dir, zone string, port, workers int, m mix) ([]string, error)
+	command func(dir, zone string, port, workers int, m *mix) ([]string, error)
 	env     func(workers int) []string
 }
 
@@ -31,7 +31,7 @@ func ours(procs int) server {
 	return server{
 		name: oursName,
 		path: "/proc/self/exe",
-		command: func(_, _ string, port, _ int, _ mix) ([]string, error) {
+		command: func(_, _ string, port, _ int, _ *mix) ([]string, error) {
 			return []string{"serve", "-addr", fmt.Sprintf("127.0.0.1:%d", port)}, nil
 		},
 		env: func(int) []string {
@@ -64,7 +64,7 @@ func findPeer(ctx context.Context, name, dir string) (server, error) {
 	return server{}, errors.New("not a server that this knows; there are nsd, knot, bind and coredns")
 }
 
-func installed(ctx context.Context, name, program, versionFlag string, command func(dir, zone string, port, workers int, m mix) ([]string, error)) (server, error) {
+func installed(ctx context.Context, name, program, versionFlag string, command func(dir, zone string, port, workers int, m *mix) ([]string, error)) (server, error) {
 	path, err := exec.LookPath(program)
 	if err != nil { // Debian keeps it where a plain user does not look
 		if path, err = exec.LookPath(filepath.Join("/usr/sbin", program)); err != nil {
@@ -78,7 +78,7 @@ func installed(ctx context.Context, name, program, versionFlag string, command f
 
 var oldNSD = regexp.MustCompile(`NSD version 4\.[0-7]\.`)
 
-func nsd(dir, zone string, port, workers int, m mix) ([]string, error) {
+func nsd(dir, zone string, port, workers int, m *mix) ([]string, error) {
 	minimal := "yes"
 	if m.name == "SRV" { // or the addresses would be missing
 		minimal = "no"
@@ -108,7 +108,7 @@ func nsd(dir, zone string, port, workers int, m mix) ([]string, error) {
 	return []string{"-d", "-c", file}, os.WriteFile(file, []byte(conf), 0o644)
 }
 
-func knot(dir, zone string, port, workers int, _ mix) ([]string, error) {
+func knot(dir, zone string, port, workers int, _ *mix) ([]string, error) {
 	conf := fmt.Sprintf(`server:
   rundir: "%s"
   listen: 127.0.0.1@%d
@@ -131,7 +131,7 @@ zone:
 	return []string{"-c", file}, os.WriteFile(file, []byte(conf), 0o644)
 }
 
-func bind(dir, zone string, port, workers int, _ mix) ([]string, error) {
+func bind(dir, zone string, port, workers int, _ *mix) ([]string, error) {
 	conf := fmt.Sprintf(`options {
   directory "%s"; listen-on port %d { 127.0.0.1; }; listen-on-v6 { none; }; recursion no;
   minimal-responses no-auth; pid-file "%[1]s/pid"; session-keyfile "%[1]s/key"; allow-query { any; };
@@ -146,7 +146,7 @@ zone "gossip" { type primary; file "%[4]s/%[5]s"; };
 	return []string{"-f", "-n", count, "-U", count, "-c", file}, os.WriteFile(file, []byte(conf), 0o644)
 }
 
-func coreDNS(dir, zone string, port, _ int, _ mix) ([]string, error) {
+func coreDNS(dir, zone string, port, _ int, _ *mix) ([]string, error) {
 	conf := fmt.Sprintf("gossip:%d {\n  bind 127.0.0.1\n  cache %d\n  file %s/%s\n}\n", port, ttl, zone, zoneFile)
 	file := filepath.Join(dir, "Corefile")
 	return []string{"-conf", file}, os.WriteFile(file, []byte(conf), 0o644)

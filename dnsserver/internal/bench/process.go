@@ -79,7 +79,7 @@ type process struct {
 const startTimeout = 20 * time.Second
 
 // start runs the server, and returns when it answers.
-func (s server) start(ctx context.Context, p placement, zone string, m mix) (*process, error) {
+func (s server) start(ctx context.Context, p placement, zone string, m *mix) (*process, error) {
 	dir, err := os.MkdirTemp(zone, s.name+"-")
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func attach(text string) (*process, error) {
 }
 
 // await returns when the server answers.
-func (r *process) await(m mix) error {
+func (r *process) await(m *mix) error {
 	conn, err := net.Dial("udp", r.addr)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (r *process) await(m mix) error {
 		if err := conn.SetDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 			return err
 		}
-		if _, err := conn.Write(m.questions[0]); err == nil {
+		if _, err := conn.Write(m.question(0)); err == nil {
 			if n, err := conn.Read(buf); err == nil && n >= 12 && buf[3]&15 == m.rcode {
 				return nil
 			}

@@ -69,13 +69,18 @@ func members() []zone.Change {
 	return changes
 }
 
-// mix is a list of questions of one kind.
+// mix is a list of questions of one kind and length.
 type mix struct {
-	name      string
-	questions [][]byte // packed, the ID still open
-	end       int      // of the question in each; what follows is an OPT record
-	rcode     byte
+	name    string
+	count   int
+	size    int    // of each question's packet
+	packets []byte // one behind the other, the ID of each is its place
+	end     int    // of the question in each; what follows is an OPT record
+	rcode   byte
 }
+
+// question returns a packet.
+func (m *mix) question(i int) []byte { return m.packets[i*m.size : (i+1)*m.size] }
 
 const (
 	typeA   = 1
@@ -86,9 +91,9 @@ const (
 // ednsSize is what clients of the mix with EDNS take: common for networks of today, and enough for the answers.
 const ednsSize = 1400
 
-func mixNamed(name string) (mix, error) {
+func mixNamed(name string) (*mix, error) {
 	random := rand.New(rand.NewPCG(42, 0))
-	m := mix{name: name}
+	m := &mix{name: name, count: 20000}
 	var ask func() []byte
 	switch name {
 	case "A":
@@ -103,12 +108,15 @@ func mixNamed(name string) (mix, error) {
 		m.rcode = 3
 		ask = func() []byte { return question(fmt.Sprintf("nx-%05d.node.gossip", random.IntN(100000)), typeA, false) }
 	default:
-		return m, fmt.Errorf("no questions %q; there are A, service, SRV and NXDOMAIN", name)
+		return nil, fmt.Errorf("no questions %q; there are A, service, SRV and NXDOMAIN", name)
 	}
-	for range 20000 {
-		m.questions = append(m.questions, ask())
+	for i := range m.count {
+		q := ask()
+		q[0], q[1] = byte(i>>8), byte(i)
+		m.packets = append(m.packets, q...)
+		m.size = len(q)
 	}
-	m.end = len(m.questions[0])
+	m.end = m.size
 	if name == "SRV" {
 		m.end -= 11
 	}
