@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/source"
 	"github.com/seed-645ce708/gossip/lbsync/internal/systemd"
+	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
 // daemon is gossip-lbsync as it runs: one loop after the other, a new one for each configuration.
@@ -28,6 +28,7 @@ type daemon struct {
 	current
 	opt      options
 	cfg      *config.Config
+	targets  []*target.Target // of cfg
 	store    *record.Store
 	log      *slog.Logger
 	registry metrics.Registry
@@ -69,11 +70,18 @@ func run(ctx context.Context, in invocation) (int, error) {
 		}
 		defer func() { _ = store.Close() }() // it only gives back the locks
 		d.store = store
+		for _, path := range store.Damaged() {
+			d.log.Warn("a record was damaged and is put aside; what it said is found out anew", "file", path+".damaged")
+		}
 	}
 	d.counts = reconcile.NewMetrics(&d.registry)
 	d.watch = follow(ctx, d.cfg, d.log)
 	defer func() { d.watch.stop() }()
-	loop, err := d.build(d.cfg)
+	var err error
+	if d.targets, err = newTargets(d.cfg, d.store); err != nil {
+		return exitError, err
+	}
+	loop, err := d.build(d.cfg, d.targets)
 	if err != nil {
 		return exitError, err
 	}
@@ -94,21 +102,23 @@ func run(ctx context.Context, in invocation) (int, error) {
 		d.log.Info("metrics and health", "address", web.Addr())
 	}
 	d.log.Info("following", "agent", d.cfg.Source.Address, "services", len(d.cfg.Services), "targets", len(d.cfg.Targets), "dry_run", in.opt.dryRun, "version", productVersion())
-	d.serve(ctx)
+	if err := d.serve(ctx); err != nil {
+		return exitError, err
+	}
 	d.log.Info("stopped; the balancers go on with what they have")
 	return exitOK, nil
 }
 
-func (d *daemon) build(cfg *config.Config) (*reconcile.Loop, error) {
+func (d *daemon) build(cfg *config.Config, targets []*target.Target) (*reconcile.Loop, error) {
 	o := reconcile.Options{Config: cfg, Source: d.watch.watcher, Store: d.store, Log: d.log, Metrics: d.counts, DryRun: d.opt.dryRun}
 	if d.watch.permits != nil {
 		o.Permits = d.watch.permits
 	}
-	return build(o, d.store)
+	return buildWith(o, targets)
 }
 
-// serve runs loops until ctx ends, and does what signals ask for.
-func (d *daemon) serve(ctx context.Context) {
+// serve runs loops until ctx ends, and does what signals ask for. The error is that the state cannot be read any more.
+func (d *daemon) serve(ctx context.Context) error {
 	var beat sync.WaitGroup
 	defer beat.Wait()
 	beating, stop := context.WithCancel(ctx)
@@ -121,24 +131,23 @@ func (d *daemon) serve(ctx context.Context) {
 		var wg sync.WaitGroup
 		loop := d.loop.Load()
 		wg.Go(func() { loop.Run(running) })
-		next := d.until(ctx, signals)
+		cfg := d.until(ctx, signals)
 		end()
 		wg.Wait()
-		if next == nil {
-			return
+		if cfg == nil {
+			return nil
 		}
-		if err := d.take(ctx, next); err != nil {
+		if err := d.take(ctx, cfg); err != nil {
 			d.log.Error("the new configuration cannot be used; the old one goes on", "error", err)
-			if loop, err = d.build(d.cfg); err != nil { // it could be built before
-				d.log.Error("nor can the old one any more", "error", err)
-				return
+			if loop, err = d.build(d.cfg, d.targets); err != nil {
+				return err
 			}
 			d.loop.Store(loop)
 		}
 	}
 }
 
-// until handles signals until there is a new configuration; nil means that ctx ended.
+// until handles signals until there is a new configuration, whose files are ours then; nil means that ctx ended.
 func (d *daemon) until(ctx context.Context, signals <-chan os.Signal) *config.Config {
 	for {
 		select {
@@ -152,11 +161,14 @@ func (d *daemon) until(ctx context.Context, signals <-chan os.Signal) *config.Co
 			}
 		}
 		cfg, err := config.Load(d.opt.config...)
+		if err == nil && (cfg.StateDir != d.cfg.StateDir || cfg.HTTP != d.cfg.HTTP) {
+			err = errors.New("state_dir and http cannot change while it runs; restart it for that")
+		}
 		if err == nil {
 			_, err = newTargets(cfg, record.Peek(cfg.StateDir)) // its templates can be read
 		}
-		if err == nil && (cfg.StateDir != d.cfg.StateDir || cfg.HTTP != d.cfg.HTTP) {
-			err = errors.New("state_dir and http cannot change while it runs; restart it for that")
+		if err == nil && !d.opt.dryRun {
+			err = d.store.Lock(dests(cfg.Targets)...)
 		}
 		if err != nil {
 			d.log.Error("the new configuration cannot be used; the old one goes on", "error", err)
@@ -168,18 +180,15 @@ func (d *daemon) until(ctx context.Context, signals <-chan os.Signal) *config.Co
 
 // take makes the loop for a new configuration.
 func (d *daemon) take(ctx context.Context, cfg *config.Config) error {
-	if !d.opt.dryRun {
-		for _, t := range cfg.Targets {
-			if err := d.store.Lock(t.Files[0].Dest); err != nil {
-				return fmt.Errorf("target %s: %w", t.ID(), err)
-			}
-		}
+	targets, err := newTargets(cfg, d.store)
+	if err != nil {
+		return err
 	}
 	old := d.watch
 	if cfg.Source != d.cfg.Source || !slices.Equal(groups(cfg), groups(d.cfg)) {
 		d.watch = follow(ctx, cfg, d.log)
 	}
-	loop, err := d.build(cfg)
+	loop, err := d.build(cfg, targets)
 	if err != nil {
 		if d.watch != old {
 			d.watch.stop()
@@ -190,10 +199,28 @@ func (d *daemon) take(ctx context.Context, cfg *config.Config) error {
 	if d.watch != old {
 		old.stop()
 	}
-	d.cfg = cfg
+	d.cfg, d.targets = cfg, targets
+	if !d.opt.dryRun {
+		d.store.Keep(dests(cfg.Targets)...)
+	}
+	d.forget()
 	d.loop.Store(loop)
 	d.log.Info("the configuration was read anew", "services", len(cfg.Services), "targets", len(cfg.Targets))
 	return nil
+}
+
+// forget takes the services and targets that the configuration has no more out of the metrics: nothing would ever change what
+// they say.
+func (d *daemon) forget() {
+	var services, targets []string
+	for _, s := range d.cfg.Services {
+		services = append(services, s.Name)
+	}
+	for _, t := range d.cfg.Targets {
+		targets = append(targets, t.ID())
+	}
+	d.registry.Keep("service", services)
+	d.registry.Keep("target", targets)
 }
 
 // tell tells the service manager when every target was in step once, and from then on that the loop is alive.

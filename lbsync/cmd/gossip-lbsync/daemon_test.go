@@ -150,6 +150,9 @@ target "template" "list" {
 	if r := ask("status", "-format=json"); json.Unmarshal([]byte(r.stdout), &state) != nil || !state.Running || state.Services[0].Servers[0].State != "draining" {
 		t.Errorf("got %+v", r)
 	}
+	if r := ask("status", "-format=json"); strings.Contains(r.stdout, "null") {
+		t.Errorf("got %+v", r)
+	}
 	if r := ask("resume", "web", "a"); r.code != 0 || r.stdout != "1 overrides ended\n" {
 		t.Errorf("got %+v", r)
 	}
@@ -162,6 +165,7 @@ target "template" "list" {
 		{"hold nope", `there is no service "nope"`, 1},
 		{"hold nginx/nope", `there is no target "nginx/nope"`, 1},
 		{"ack web", `nothing of service "web" is held`, 1},
+		{"ack web -set 0123", `nothing of service "web" is held`, 1},
 		{"once", "in use by another gossip-lbsync", 4},
 	} {
 		if r := ask(strings.Fields(tt.args)...); r.code != tt.code || !strings.Contains(r.stderr, tt.err) {
@@ -206,6 +210,24 @@ target "template" "list" {
 		t.Errorf("got %+v", r)
 	}
 	content("a=two\nb=two\n")
+
+	// What the configuration has no more is neither counted nor owned any longer.
+	lbtest.Write(t, dir, "lbsync.hcl", strings.Replace(strings.Replace(text, `"template" "list"`, `"template" "other"`, 1), `"list"`, `"other"`, 1))
+	hup()
+	lbtest.Eventually(t, func() error {
+		_, body := get("/metrics")
+		if !strings.Contains(body, `lbsync_in_sync{target="template/other"} 1`) || strings.Contains(body, `target="template/list"`) {
+			return errors.New(body)
+		}
+		return nil
+	})
+	lbtest.Write(t, dir, "second.hcl", strings.NewReplacer(`"state"`, `"state2"`, "http ", "# ", `"list"
+  }`, `"list"
+    adopt    = true
+  }`).Replace(text))
+	if r := command(ctx, "once", "-no-reload", "-config", filepath.Join(dir, "second.hcl")); r.code != exitOK {
+		t.Errorf("the file that was given back: %+v", r)
+	}
 }
 
 // TestOffline: orders that nobody runs to take are kept for whoever runs next.

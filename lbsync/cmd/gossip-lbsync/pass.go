@@ -26,6 +26,9 @@ func once(ctx context.Context, in invocation) (int, error) {
 		return code, err
 	}
 	defer func() { _ = store.Close() }() // it only gives back the locks
+	for _, path := range store.Damaged() {
+		progress(in.stderr)(path + " was damaged and is put aside; what it said is found out anew")
+	}
 	report, err := pass(ctx, in, store, func(ctx context.Context, l *reconcile.Loop) (reconcile.Report, error) {
 		return l.Once(ctx, !in.opt.noReload, progress(in.stderr))
 	})
@@ -152,12 +155,8 @@ func groups(cfg *config.Config) []string {
 func openStore(cfg *config.Config) (*record.Store, int, error) {
 	store, err := record.Open(cfg.StateDir)
 	if err == nil {
-		for _, t := range cfg.Targets {
-			if err = store.Lock(t.Files[0].Dest); err != nil {
-				err = fmt.Errorf("target %s: %w", t.ID(), err)
-				_ = store.Close() // the first error is the one to report
-				break
-			}
+		if err = store.Lock(dests(cfg.Targets)...); err != nil {
+			_ = store.Close() // the first error is the one to report
 		}
 	}
 	if errors.Is(err, record.ErrLocked) {
@@ -166,11 +165,26 @@ func openStore(cfg *config.Config) (*record.Store, int, error) {
 	return store, exitError, err
 }
 
+// dests returns the files of targets.
+func dests(targets []config.Target) []string {
+	var out []string
+	for _, t := range targets {
+		for _, f := range t.Files {
+			out = append(out, f.Dest)
+		}
+	}
+	return out
+}
+
 func build(o reconcile.Options, store *record.Store) (*reconcile.Loop, error) {
 	targets, err := newTargets(o.Config, store)
 	if err != nil {
 		return nil, err
 	}
+	return buildWith(o, targets)
+}
+
+func buildWith(o reconcile.Options, targets []*target.Target) (*reconcile.Loop, error) {
 	for _, t := range targets {
 		o.Targets = append(o.Targets, t)
 	}

@@ -132,11 +132,11 @@ func state(o reconcile.Outcome, preview bool) string {
 	case o.Skipped != "":
 		return "left alone: " + o.Skipped
 	case preview:
-		add(o.Plan.Write, "write "+dests(o.Files))
+		add(o.Plan.Write, "write "+paths(o.Files))
 		add(len(o.Plan.Commands) > 0, fmt.Sprintf("runtime %d commands", len(o.Plan.Commands)))
 		add(o.Plan.Reload != "", "reload, for "+o.Plan.Reload)
 	default:
-		add(o.Result.Wrote, "wrote "+dests(o.Files))
+		add(o.Result.Wrote, "wrote "+paths(o.Files))
 		add(len(o.Result.Commands) > 0, fmt.Sprintf("runtime %d commands", len(o.Result.Commands)))
 		add(o.Result.Reloaded, "reloaded, for "+o.Result.Reason)
 	}
@@ -146,7 +146,7 @@ func state(o reconcile.Outcome, preview bool) string {
 	return strings.Join(words, ", ")
 }
 
-func dests(files []config.File) string {
+func paths(files []config.File) string {
 	var out []string
 	for _, f := range files {
 		out = append(out, f.Dest)

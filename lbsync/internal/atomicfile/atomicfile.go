@@ -66,7 +66,11 @@ func Stage(dest string, data []byte, opts Options) (*Staged, error) {
 	reached("create")
 	f, err := os.CreateTemp(filepath.Dir(dest), "."+filepath.Base(dest)+".*.tmp")
 	if err != nil {
-		return nil, err
+		var cause *fs.PathError
+		if errors.As(err, &cause) { // the name of the temporary file says nothing to anybody
+			err = cause.Err
+		}
+		return nil, fmt.Errorf("cannot make a file beside %s: %w", dest, err)
 	}
 	s := &Staged{dest: dest, temp: f.Name(), data: data, opts: opts}
 	if err := fill(f, data, opts, old); err != nil {

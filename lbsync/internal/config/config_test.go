@@ -227,6 +227,14 @@ func TestFaults(t *testing.T) {
 		{"directive that ends", edit("least_conn", "least_conn; }"), ":71: method is"},
 		{"line break", edit("least_conn", `least_conn\nx`), ":71: method has a control character"},
 		{"line break in a line", edit("option tcplog", `a\nb`), ":62: lines: entry"},
+		{"another section", edit("option tcplog", "backend other"), ":62: lines: \"backend other\" begins another section"},
+		{"no port", edit(`"10.0.0.1:7373"`, `"10.0.0.1:rpc"`), `:5: address is "10.0.0.1:rpc"; want host:port`},
+		{"no path", edit(`"10.0.0.1:7373"`, `"unix://run/x"`), `:5: address is "unix://run/x"; want host:port`},
+		{"http port out of range", full + "http = \":99999\"\n", `:75: http is ":99999"; want host:port`},
+		{"writes the main file", edit(`"edge.cfg"`, `"/etc/haproxy/haproxy.cfg"`), ":41: target haproxy/edge writes /etc/haproxy/haproxy.cfg, which is HAProxy's main file"},
+		{"writes its template", edit(`"edge.tmpl"`, `"edge.cfg"`), "edge.cfg, which is a template"},
+		{"writes twice", full + "target \"template\" \"x\" {\n services = [\"web\"]\n file {\n  dest = \"x\"\n  template = \"y\"\n }\n file {\n  dest = \"x\"\n  template = \"y\"\n }\n}\n",
+			":75: target template/x writes "},
 		{"two owners", edit(`"www.conf"`, `"edge.cfg"`), ":66: target nginx/www writes "},
 	}
 	for _, tt := range tests {

@@ -166,7 +166,7 @@ func (b block) listen(name string) string {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(s)
-	if err != nil || port == "" {
+	if err != nil || !isPort(port) && port != "0" {
 		b.d.fault(b.where(name), "%s is %q; want host:port, such as \"127.0.0.1:9479\"", name, s)
 		return ""
 	}
@@ -300,13 +300,18 @@ func (b block) stringMap(name string) map[string]string {
 	return out
 }
 
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
 // address returns where the agent listens: host:port, or unix:///path.
 func (b block) address(name, fallback string) string {
 	s := b.text(name, fallback)
 	if path, ok := strings.CutPrefix(s, "unix://"); ok && strings.HasPrefix(path, "/") {
 		return s
 	}
-	if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
+	if _, port, err := net.SplitHostPort(s); err != nil || !isPort(port) {
 		b.d.fault(b.where(name), "%s is %q; want host:port such as %q, or unix:///path", name, s, fallback)
 	}
 	return s

@@ -193,8 +193,37 @@ func (d *decoder) config(body hcl.Body, path string) *Config {
 		}
 		cfg.Targets = append(cfg.Targets, t)
 	}
+	d.overwrites(cfg, b.blocks["target"])
 	cfg.graces()
 	return cfg
+}
+
+// overwrites refuses targets that write one file twice, or what they or others read.
+func (d *decoder) overwrites(cfg *Config, blocks hcl.Blocks) {
+	read := map[string]string{}
+	for _, t := range cfg.Targets {
+		for _, f := range t.Files {
+			read[f.Template] = "a template"
+		}
+		switch {
+		case t.HAProxy != nil:
+			read[t.HAProxy.Main], read[t.HAProxy.StateFile] = "HAProxy's main file", "HAProxy's state file"
+		case t.Nginx != nil:
+			read[t.Nginx.Main] = "nginx's main file"
+		}
+	}
+	for i, t := range cfg.Targets {
+		written := map[string]bool{}
+		for _, f := range t.Files {
+			if what := read[f.Dest]; what != "" && f.Dest != "" {
+				d.fault(blocks[i].DefRange, "target %s writes %s, which is %s", t.ID(), f.Dest, what)
+			}
+			if f.Dest != "" && written[f.Dest] {
+				d.fault(blocks[i].DefRange, "target %s writes %s twice", t.ID(), f.Dest)
+			}
+			written[f.Dest] = true
+		}
+	}
 }
 
 func (d *decoder) label(blk *hcl.Block, i int) string {

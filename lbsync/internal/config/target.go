@@ -202,7 +202,7 @@ func (d *decoder) haproxy(b block, t Target) *HAProxy {
 	if r, ok := b.single("runtime"); ok {
 		c := d.read(r.Body, r.DefRange, []string{"socket", "timeout", "keep_manual"}, nil)
 		h.Runtime.Socket = c.required("socket")
-		if !strings.Contains(h.Runtime.Socket, ":") {
+		if _, port, err := net.SplitHostPort(h.Runtime.Socket); err != nil || !isPort(port) {
 			h.Runtime.Socket = c.path("socket", "")
 		}
 		h.Runtime.Timeout = c.duration("timeout", DefaultRuntimeTimeout, 10*time.Millisecond, time.Minute)
@@ -223,6 +223,10 @@ func (d *decoder) haproxy(b block, t Target) *HAProxy {
 	return h
 }
 
+// haproxySections are the words that end a backend of HAProxy, up to 3.2.
+var haproxySections = []string{"acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "http-errors", "listen",
+	"log-forward", "log-profile", "mailers", "peers", "program", "resolvers", "ring", "traces", "userlist"}
+
 func (d *decoder) backend(blk *hcl.Block, runtime bool) Backend {
 	b := d.read(blk.Body, blk.DefRange, []string{"service", "mode", "balance", "options", "lines", "servers", "slots", "probation"}, nil)
 	be := Backend{
@@ -234,6 +238,11 @@ func (d *decoder) backend(blk *hcl.Block, runtime bool) Backend {
 		Lines:     b.list("lines"),
 		Servers:   ServersFileOnly,
 		Probation: true,
+	}
+	for _, line := range be.Lines {
+		if word, _, _ := strings.Cut(strings.TrimSpace(line), " "); slices.Contains(haproxySections, word) {
+			d.fault(b.where("lines"), "lines: %q begins another section, which the servers would be in; put it into the main file", line)
+		}
 	}
 	if runtime {
 		be.Servers = ServersNamed
@@ -289,7 +298,7 @@ func (d *decoder) restart(blk *hcl.Block) (Reload, string) {
 		d.fault(b.at, "restart needs command, such as [\"systemctl\", \"restart\", \"nutcracker\"]")
 	}
 	stats := b.text("stats", "")
-	if _, _, err := net.SplitHostPort(stats); stats != "" && err != nil {
+	if _, port, err := net.SplitHostPort(stats); stats != "" && (err != nil || !isPort(port)) {
 		d.fault(b.where("stats"), "stats is %q; want host:port, such as \"127.0.0.1:22222\"", stats)
 	}
 	return r, stats

@@ -53,6 +53,10 @@ func (s *service) why(at time.Time, member string, view View, st Status) Why {
 			return w
 		}
 	}
+	if i != nil && i.State == instance.Out && i.Ask == instance.Drains && view.Overrides[s.cfg.Name].Drain[member] {
+		w.Rule = "an operator drains it; gossip-lbsync resume " + s.cfg.Name + " " + member + " ends that"
+		return w
+	}
 	if i == nil || i.State == instance.Out {
 		w.Rule = desired.Explain(s.cfg.Spec, view.Members, member)
 		return w

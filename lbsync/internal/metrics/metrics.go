@@ -34,6 +34,7 @@ type Vec struct {
 }
 
 type value struct {
+	labels []string
 	v      float64
 	counts []uint64 // of a histogram: observations up to each bucket's bound; v is their sum
 	total  uint64
@@ -89,6 +90,19 @@ func (v *Vec) Replace(values map[string]float64, rest ...string) {
 	}
 }
 
+// Keep drops the values of all metrics that have the label with another value than these.
+func (r *Registry) Keep(label string, values []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range r.vecs {
+		if i := slices.Index(v.labels, label); i >= 0 {
+			v.mu.Lock()
+			maps.DeleteFunc(v.values, func(_ string, val *value) bool { return !slices.Contains(values, val.labels[i]) })
+			v.mu.Unlock()
+		}
+	}
+}
+
 // Observe counts an observation of a histogram.
 func (v *Vec) Observe(n float64, labels ...string) {
 	v.mu.Lock()
@@ -125,7 +139,7 @@ func (v *Vec) at(labels []string) *value {
 	key := v.written(labels)
 	val := v.values[key]
 	if val == nil {
-		val = &value{}
+		val = &value{labels: slices.Clone(labels)}
 		v.values[key] = val
 	}
 	return val

@@ -52,4 +52,14 @@ up 1
 	if reloads.Value("haproxy/edge", "ok") != 3 || took.Value() != 4 || up.Value() != 1 || reloads.Value("x", "y") != 0 {
 		t.Error("values are wrong")
 	}
+
+	r.Keep("service", []string{"web2"})
+	r.Keep("target", nil)
+	b.Reset()
+	if _, err := r.WriteTo(&b); err != nil {
+		t.Error(err)
+	}
+	if got := b.String(); strings.Contains(got, "reloads_total{") || strings.Contains(got, `"web"`) || !strings.Contains(got, `"web2"`) || !strings.Contains(got, "up 1") {
+		t.Errorf("what is kept:\n%s", got)
+	}
 }

@@ -56,7 +56,7 @@ type List []Override
 
 // Live returns those that have not ended.
 func (l List) Live(at time.Time) List {
-	return slices.DeleteFunc(slices.Clone(l), func(o Override) bool { return !at.Before(o.Until) })
+	return slices.DeleteFunc(append(List{}, l...), func(o Override) bool { return !at.Before(o.Until) })
 }
 
 // Add adds one, in place of another of the same kind for the same thing.

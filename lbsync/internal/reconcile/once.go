@@ -94,12 +94,15 @@ func (l *Loop) Once(ctx context.Context, reload bool, progress func(string)) (Re
 		if o.Plan, o.Err = w.Plan(ctx, pools); o.Err != nil {
 			return
 		}
-		if !o.Plan.Idle() {
-			progress("target " + o.ID + ": " + describe(o.Plan))
-		}
 		var leave target.Leave
+		todo := o.Plan
 		if reload {
 			leave = w.leave(ctx)
+		} else {
+			todo.Commands, todo.Reload = nil, ""
+		}
+		if !todo.Idle() {
+			progress("target " + o.ID + ": " + describe(todo))
 		}
 		o.Result, o.Err = l.patiently(ctx, w, pools, leave, progress)
 	})

@@ -335,6 +335,9 @@ func (l *Loop) Override(o override.Override) error {
 	}
 	l.mu.Lock()
 	list, err := l.overrides.Live(time.Now()).Add(o)
+	if err == nil && o.Kind == override.Ack {
+		err = l.acknowledges(o)
+	}
 	if err == nil {
 		err = l.setOverrides(list)
 	}
@@ -344,6 +347,20 @@ func (l *Loop) Override(o override.Override) error {
 		l.Resync()
 	}
 	return err
+}
+
+// acknowledges tells whether an ack names what is held now. One for what may be held later, of a loop that does not run, is kept.
+// The caller holds mu.
+func (l *Loop) acknowledges(o override.Override) error {
+	i := slices.IndexFunc(l.statuses, func(st decide.Status) bool { return st.Service.Name == o.Service })
+	switch {
+	case i < 0 || l.statuses[i].HeldSet == o.Set:
+		return nil
+	case l.statuses[i].HeldSet == "":
+		return fmt.Errorf("nothing of service %q is held", o.Service)
+	default:
+		return fmt.Errorf("what is held of service %q is %s now, not %s; see status", o.Service, l.statuses[i].HeldSet, o.Set)
+	}
 }
 
 // Check tells whether an order names what there is.

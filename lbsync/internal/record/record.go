@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,9 +28,10 @@ var ErrLocked = errors.New("in use by another gossip-lbsync")
 
 // Store is a state folder.
 type Store struct {
-	dir  string
-	lock *os.File            // nil if opened for reading
-	held map[string]*os.File // of Lock, by file
+	dir     string
+	lock    *os.File            // nil if opened for reading
+	held    map[string]*os.File // of Lock, by the file with symbolic links resolved
+	damaged []string
 }
 
 // Target is what is known about one target. Hashes are of all its files together.
@@ -71,8 +73,54 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w; set state_dir to one that this user may write", err)
 	}
-	return &Store{dir: dir, lock: f}, nil
+	s := &Store{dir: dir, lock: f, held: map[string]*os.File{}}
+	if err := s.salvage(); err != nil {
+		return nil, errors.Join(fmt.Errorf("state folder: %w", err), s.Close())
+	}
+	return s, nil
 }
+
+// salvage puts aside the records that cannot be read, as they may be after the machine lost its power. What is not known is
+// found out anew, with care; a process that does not start would help nobody.
+func (s *Store) salvage() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || strings.HasPrefix(name, ".") {
+			continue
+		}
+		kind, _, _ := strings.Cut(name, "-")
+		var v any
+		switch kind {
+		case "service":
+			v = &service{}
+		case "target":
+			v = &Target{}
+		case "fallback":
+			v = &[][]byte{}
+		case "overrides":
+			v = &override.List{}
+		default:
+			v = &json.RawMessage{}
+		}
+		var unreadable *unreadableError
+		if _, err := s.load(name, v); !errors.As(err, &unreadable) {
+			continue // whoever needs it will tell what else is wrong
+		}
+		path := filepath.Join(s.dir, e.Name())
+		if err := os.Rename(path, path+".damaged"); err != nil {
+			return err
+		}
+		s.damaged = append(s.damaged, path)
+	}
+	return nil
+}
+
+// Damaged returns the records that Open could not read and put aside, as PATH.damaged. What they said is not known any more.
+func (s *Store) Damaged() []string { return s.damaged }
 
 // Peek opens the folder for reading, whoever owns it. It need not exist.
 func Peek(dir string) *Store { return &Store{dir: dir} }
@@ -88,23 +136,54 @@ func (s *Store) Close() error {
 	return release(s.lock)
 }
 
-// Lock takes a file of a target for this process until Close, so that two that have different state folders do not both write
-// it. The error is ErrLocked if another has it. Where the lock cannot be made it is done without.
-func (s *Store) Lock(dest string) error {
-	if s.held[dest] != nil {
-		return nil
-	}
-	f, err := lockFile(filepath.Join(filepath.Dir(dest), "."+filepath.Base(dest)+".lock"))
-	if errors.Is(err, ErrLocked) {
-		return fmt.Errorf("%s: %w; stop that one, or give this one another dest", dest, err)
-	}
-	if err == nil { // or the folder is not there yet; writing the file will tell
-		if s.held == nil {
-			s.held = map[string]*os.File{}
+// Lock takes the files of targets for this process until Close, so that two that have different state folders do not both write
+// one: all of them, or with an error none that it did not have. The error is ErrLocked if another has one. Where a lock cannot be
+// made it is done without.
+func (s *Store) Lock(dests ...string) error {
+	taken := map[string]*os.File{}
+	for _, dest := range dests {
+		real := resolve(dest)
+		if s.held[real] != nil || taken[real] != nil {
+			continue
 		}
-		s.held[dest] = f
+		f, err := lockFile(filepath.Join(filepath.Dir(real), "."+filepath.Base(real)+".lock"))
+		if errors.Is(err, ErrLocked) {
+			for _, f := range taken {
+				_ = release(f) // it only gives back the lock
+			}
+			return fmt.Errorf("%s: %w; stop that one, or give this one another dest", dest, err)
+		}
+		if err == nil { // or the folder is not there yet; writing the file will tell
+			taken[real] = f
+		}
 	}
+	maps.Copy(s.held, taken)
 	return nil
+}
+
+// Keep gives back what Lock took, except these files.
+func (s *Store) Keep(dests ...string) {
+	kept := map[string]bool{}
+	for _, dest := range dests {
+		kept[resolve(dest)] = true
+	}
+	for real, f := range s.held {
+		if !kept[real] {
+			_ = release(f) // it only gives back the lock
+			delete(s.held, real)
+		}
+	}
+}
+
+// resolve follows symbolic links, as writing the file will.
+func resolve(dest string) string {
+	if real, err := filepath.EvalSymlinks(dest); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(dest)); err == nil {
+		return filepath.Join(dir, filepath.Base(dest))
+	}
+	return dest
 }
 
 // service is what is kept of a service. Servers were kept by the first version, without histories.
@@ -208,10 +287,22 @@ func (s *Store) load(name string, v any) (bool, error) {
 		return false, fmt.Errorf("state: %w", err)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("state: %s cannot be read: %w; if it is damaged, remove it", path, err)
+		return false, &unreadableError{path, err}
 	}
 	return true, nil
 }
+
+// unreadableError is a record that is no record.
+type unreadableError struct {
+	path string
+	err  error
+}
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("state: %s cannot be read: %v; if it is damaged, remove it", e.path, e.err)
+}
+
+func (e *unreadableError) Unwrap() error { return e.err }
 
 func (s *Store) save(name string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")

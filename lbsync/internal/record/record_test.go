@@ -95,3 +95,83 @@ func TestStore(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDamaged: what cannot be read is put aside, and all else is there.
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"service-a.json": "", "service-b.json": `{"instances": []}`, "target-nginx-www.json": `{"written": 5}`,
+		"overrides.json": "[]", "fallback-nginx-www.json": "\x00\x00", "adapter-haproxy-edge.json": `{"a"`, "lock.json.tmp": "{"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := record.Peek(dir).Service("a"); err == nil {
+		t.Error("who only looks is not told")
+	}
+	s, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // the folder goes anyway
+	var names []string
+	for _, path := range s.Damaged() {
+		names = append(names, filepath.Base(path))
+		if _, err := os.Stat(path + ".damaged"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := strings.Join(names, " "); got != "adapter-haproxy-edge.json fallback-nginx-www.json service-a.json target-nginx-www.json" {
+		t.Errorf("damaged: %s", got)
+	}
+	if _, known, err := s.Service("a"); known || err != nil {
+		t.Errorf("a: %t, %v", known, err)
+	}
+	if _, known, err := s.Service("b"); !known || err != nil {
+		t.Errorf("b: %t, %v", known, err)
+	}
+	if got, err := s.Target("nginx/www"); got.Written != nil || err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestLock: all files or none, by whatever name, until they are given back.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, err := record.Open(filepath.Join(dir, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = one.Close() }) // the folder goes anyway
+	two, err := record.Open(filepath.Join(dir, "two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = two.Close() })
+	a, b, c := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
+	if err := os.WriteFile(b, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Lock(a, b, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.Lock(c, b); !errors.Is(err, record.ErrLocked) || !strings.HasPrefix(err.Error(), b) {
+		t.Errorf("what the other has: %v", err)
+	}
+	if err := one.Lock(b, c); err != nil {
+		t.Errorf("after the other failed: %v", err)
+	}
+	if link := filepath.Join(dir, "link"); os.Symlink(b, link) == nil {
+		if err := two.Lock(link); !errors.Is(err, record.ErrLocked) {
+			t.Errorf("by another name: %v", err)
+		}
+	}
+	one.Keep(c)
+	if err := two.Lock(a, b); err != nil {
+		t.Errorf("after they were given back: %v", err)
+	}
+	if err := two.Lock(c); !errors.Is(err, record.ErrLocked) {
+		t.Errorf("what was kept: %v", err)
+	}
+}
