@@ -58,9 +58,9 @@ type Adapter interface {
 	Render(Pools) (Rendered, error)
 	// Check has the balancer judge candidates that are not installed: paths has one for each file, in order. It must not
 	// touch the files or the balancer. Candidates may lie in another folder than the files.
-	Check(ctx context.Context, paths []string) error
+	Check(ctx context.Context, paths []string, cause Cause) error
 	// CheckInstalled has the balancer judge its whole configuration with the files in place.
-	CheckInstalled(ctx context.Context) error
+	CheckInstalled(ctx context.Context, cause Cause) error
 	// Read tells what the running balancer does. The error is reload.ErrNotRunning, by errors.Is, if there is none.
 	Read(ctx context.Context) (Actual, error)
 	// Plan says how to get from what is to what should be. It does no I/O and decides alike for alike arguments.
@@ -70,9 +70,15 @@ type Adapter interface {
 	Apply(ctx context.Context, commands []Command, done func(Command, error)) error
 	// Reload makes the balancer load the files, or restarts it, and returns when that has verifiably happened or failed,
 	// as far as can be known. The error is reload.ErrNotRunning if there is no balancer to tell.
-	Reload(ctx context.Context) error
+	Reload(ctx context.Context, cause Cause) error
 	// Lint returns advice about the configuration around ours, one sentence each, such as a missing `option redispatch`.
 	Lint() []string
+}
+
+// Cause is what the programs that check and reload are told about why they are run.
+type Cause struct {
+	Hash   string // of the files' content, as the status shows it
+	Reason string // for the reload, as a clause; empty for checks
 }
 
 // Traits are what the core must know about an adapter.
@@ -82,8 +88,11 @@ type Traits struct {
 	// Runtime tells whether Read and Plan work with a running balancer's servers, so that a change of servers needs no
 	// reload. Without it Read fills in at most Instance, Started and OldWorkers, and Plan is always empty.
 	Runtime bool
-	// Disruptive says what a reload costs clients, such as "cuts all client connections"; empty if it costs none.
+	// Disruptive says what a reload costs clients, such as "cuts all client connections"; empty if it costs none. Such a reload is
+	// a restart: one that failed may leave nothing that runs.
 	Disruptive string
+	// WithoutFile allows changes of servers at runtime while the file that should have them cannot be written.
+	WithoutFile bool
 	// Probe is how often Read may be called just to see whether the Instance changed; 0 means not at all.
 	Probe time.Duration
 }

@@ -68,9 +68,9 @@ func (a *Adapter) Fill(file int, pools adapter.Pools) ([]byte, error) {
 }
 
 // Check runs the checks that are configured for candidates.
-func (a *Adapter) Check(ctx context.Context, paths []string) error {
+func (a *Adapter) Check(ctx context.Context, paths []string, cause adapter.Cause) error {
 	for i, f := range a.cfg.Files {
-		if err := a.Run(ctx, i, f.Check, paths[i]); err != nil {
+		if err := a.Run(ctx, i, f.Check, paths[i], cause); err != nil {
 			return err
 		}
 	}
@@ -78,9 +78,9 @@ func (a *Adapter) Check(ctx context.Context, paths []string) error {
 }
 
 // CheckInstalled runs the checks that are configured for installed files.
-func (a *Adapter) CheckInstalled(ctx context.Context) error {
+func (a *Adapter) CheckInstalled(ctx context.Context, cause adapter.Cause) error {
 	for i, f := range a.cfg.Files {
-		if err := a.Run(ctx, i, f.Installed, f.Dest); err != nil {
+		if err := a.Run(ctx, i, f.Installed, f.Dest, cause); err != nil {
 			return err
 		}
 	}
@@ -88,7 +88,7 @@ func (a *Adapter) CheckInstalled(ctx context.Context) error {
 }
 
 // Run runs a check of a file, with its time limit and path for config.CandidateArg. An empty argument vector is no check.
-func (a *Adapter) Run(ctx context.Context, file int, argv []string, path string) error {
+func (a *Adapter) Run(ctx context.Context, file int, argv []string, path string, cause adapter.Cause) error {
 	if len(argv) == 0 {
 		return nil
 	}
@@ -96,13 +96,13 @@ func (a *Adapter) Run(ctx context.Context, file int, argv []string, path string)
 	for i := range argv {
 		argv[i] = strings.ReplaceAll(argv[i], config.CandidateArg, path)
 	}
-	_, err := command.Run(ctx, a.cfg.Files[file].Timeout, argv, a.environment(file)...)
+	_, err := command.Run(ctx, a.cfg.Files[file].Timeout, argv, a.Environment(file, cause)...)
 	return err
 }
 
-// environment tells a program for which target it runs, and for which file.
-func (a *Adapter) environment(file int) []string {
-	return []string{"LBSYNC_TARGET=" + a.cfg.ID(), "LBSYNC_FILE=" + a.cfg.Files[file].Dest}
+// Environment tells a program for which target and file it runs, and why.
+func (a *Adapter) Environment(file int, cause adapter.Cause) []string {
+	return []string{"LBSYNC_TARGET=" + a.cfg.ID(), "LBSYNC_FILE=" + a.cfg.Files[file].Dest, "LBSYNC_HASH=" + cause.Hash, "LBSYNC_REASON=" + cause.Reason}
 }
 
 // Read identifies the process of the pid file, if one is configured.
@@ -126,12 +126,12 @@ func (a *Adapter) Apply(context.Context, []adapter.Command, func(adapter.Command
 }
 
 // Reload runs the command or sends the signal, and with a pid file waits for a new worker.
-func (a *Adapter) Reload(ctx context.Context) error {
+func (a *Adapter) Reload(ctx context.Context, cause adapter.Cause) error {
 	r := a.cfg.Reload
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	tell := func(ctx context.Context) error {
-		_, err := command.Run(ctx, r.Timeout, r.Command, a.environment(0)...)
+		_, err := command.Run(ctx, r.Timeout, r.Command, a.Environment(0, cause)...)
 		return err
 	}
 	switch {

@@ -114,7 +114,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
-	argv := []string{"/bin/sh", "-c", `echo "$0 $LBSYNC_TARGET $LBSYNC_FILE" >>` + out}
+	argv := []string{"/bin/sh", "-c", `echo "$0 $LBSYNC_TARGET $LBSYNC_FILE $LBSYNC_HASH $LBSYNC_REASON." >>` + out}
 	a, err := generic.New(config.Target{Kind: config.KindTemplate, Name: "t",
 		Files:  []config.File{{Dest: "/dest", Check: append(argv, config.CandidateArg), Timeout: time.Minute}},
 		Reload: config.Reload{Command: append(argv, "reload"), Timeout: time.Minute}})
@@ -122,13 +122,13 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	if err := a.Check(ctx, []string{"/candidate"}); err != nil {
+	if err := a.Check(ctx, []string{"/candidate"}, adapter.Cause{Hash: "12ab"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Reload(ctx); err != nil {
+	if err := a.Reload(ctx, adapter.Cause{Hash: "12ab", Reason: "its files change"}); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := os.ReadFile(out); err != nil || string(text) != "/candidate template/t /dest\nreload template/t /dest\n" {
+	if text, err := os.ReadFile(out); err != nil || string(text) != "/candidate template/t /dest 12ab .\nreload template/t /dest 12ab its files change.\n" {
 		t.Errorf("got %q, %v", text, err)
 	}
 }

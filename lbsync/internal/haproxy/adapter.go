@@ -164,9 +164,9 @@ func directive(s conf.Section, name string) []string {
 // Check has haproxy -c read the candidate together with the main configuration, unless a check is configured. That
 // takes 50 ms. So a candidate of the built-in form that has the structure of one that passed is not checked again:
 // what differs is servers, of which each part was screened.
-func (a *Adapter) Check(ctx context.Context, paths []string) error {
+func (a *Adapter) Check(ctx context.Context, paths []string, cause adapter.Cause) error {
 	if a.cfg.Files[0].Check != nil {
-		return a.Adapter.Check(ctx, paths)
+		return a.Adapter.Check(ctx, paths, cause)
 	}
 	text, err := os.ReadFile(paths[0])
 	if err != nil {
@@ -176,7 +176,7 @@ func (a *Adapter) Check(ctx context.Context, paths []string) error {
 	if same && !a.Templated(0) && a.rendered.structure == a.passed {
 		return nil
 	}
-	if err := a.Run(ctx, 0, DefaultCheck(a.cfg.HAProxy.Main), paths[0]); err != nil {
+	if err := a.Run(ctx, 0, DefaultCheck(a.cfg.HAProxy.Main), paths[0], cause); err != nil {
 		return err
 	}
 	if same {
@@ -186,13 +186,13 @@ func (a *Adapter) Check(ctx context.Context, paths []string) error {
 }
 
 // CheckInstalled runs the check that is configured, and keeps who has which slot.
-func (a *Adapter) CheckInstalled(ctx context.Context) error {
+func (a *Adapter) CheckInstalled(ctx context.Context, cause adapter.Cause) error {
 	if len(a.slots.Backends) > 0 {
 		if err := a.memory.Save(a.slots); err != nil {
 			return err
 		}
 	}
-	return a.Adapter.CheckInstalled(ctx)
+	return a.Adapter.CheckInstalled(ctx, cause)
 }
 
 // Plan compares the file that the pools make with what HAProxy has.

@@ -252,7 +252,7 @@ func TestBadReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.a.Reload(context.Background()); err == nil {
+	if err := r.a.Reload(context.Background(), adapter.Cause{}); err == nil {
 		t.Error("a reload that cannot bind succeeds")
 	}
 	after, err := r.a.Read(context.Background())
@@ -265,7 +265,7 @@ func TestBadReload(t *testing.T) {
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.a.Reload(context.Background()); err != nil {
+	if err := r.a.Reload(context.Background(), adapter.Cause{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -293,7 +293,7 @@ func TestStaleStateFile(t *testing.T) {
 	r.up("one")
 	r.eventually("dead is not down", func() bool { return r.read()["dead"].Health == adapter.Down })
 
-	if err := r.a.Reload(context.Background()); err != nil {
+	if err := r.a.Reload(context.Background(), adapter.Cause{}); err != nil {
 		t.Fatal(err)
 	}
 	if s := r.read()["dead"]; s.Health != adapter.Down {
@@ -322,7 +322,7 @@ func TestStaleStateFile(t *testing.T) {
 	}
 	// A reload of ours does not believe such a file either.
 	lbtest.Write(t, b.Dir, "state", strings.ReplaceAll(dump[0], " "+port+" ", " "+stalePort+" "))
-	if err := r.a.Reload(context.Background()); err != nil {
+	if err := r.a.Reload(context.Background(), adapter.Cause{}); err != nil {
 		t.Fatal(err)
 	}
 	if s := r.read()["one"]; s.Port != want.Services["web"].Servers[1].Port {
@@ -558,7 +558,7 @@ func TestKeepsHealthOverReload(t *testing.T) {
 	r.must(pools(one.server()))
 	r.up("one")
 	r.must(pools(one.server(), serverAt("dead", lbtest.FreeAddr(t, "127.0.0.1"))))
-	if err := r.a.Reload(context.Background()); err != nil {
+	if err := r.a.Reload(context.Background(), adapter.Cause{}); err != nil {
 		t.Fatal(err)
 	}
 	got := r.read()

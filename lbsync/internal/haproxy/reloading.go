@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy/cli"
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy/conf"
@@ -16,7 +17,7 @@ import (
 // it is proved by another worker at the Runtime API. A new worker takes every server for healthy. So the servers
 // that were not are told to be, before clients find out: from a server-state-file, if there is one, and else over
 // the Runtime API as soon as the worker is there.
-func (a *Adapter) Reload(ctx context.Context) error {
+func (a *Adapter) Reload(ctx context.Context, cause adapter.Cause) error {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Reload.Timeout)
 	defer cancel()
 	before := a.snapshot(ctx)
@@ -27,7 +28,7 @@ func (a *Adapter) Reload(ctx context.Context) error {
 	if a.cfg.Reload.Master != "" {
 		err = Reload(ctx, a.cfg.Reload.Master)
 	} else {
-		err = a.Adapter.Reload(ctx)
+		err = a.Adapter.Reload(ctx, cause)
 	}
 	if err == nil && before.instance != "" {
 		err = a.renewed(ctx, before)

@@ -88,7 +88,7 @@ func (r *rig) pass(p adapter.Pools) (adapter.Plan, error) {
 	}
 	if string(old) != string(rendered.Files[0]) {
 		lbtest.Write(r.t, r.b.Dir, "web.cfg", string(rendered.Files[0]))
-		if err := r.a.CheckInstalled(ctx); err != nil {
+		if err := r.a.CheckInstalled(ctx, adapter.Cause{}); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -108,7 +108,7 @@ func (r *rig) pass(p adapter.Pools) (adapter.Plan, error) {
 		errs = r.a.Apply(ctx, plan.Commands, func(c adapter.Command, err error) { r.sent = append(r.sent, c.Text) })
 		if plan.Reload != "" || stale {
 			r.reloads++
-			if err := r.a.Reload(ctx); err != nil {
+			if err := r.a.Reload(ctx, adapter.Cause{}); err != nil {
 				return plan, err
 			}
 			if actual, err = r.a.Read(ctx); err == nil {

@@ -49,10 +49,10 @@ func (a *Adapter) Render(pools adapter.Pools) (adapter.Rendered, error) {
 // Check has nginx read the candidate, unless a check is configured: its whole configuration with the candidate mounted over
 // the file where that is possible and wished, or else the candidate alone. What a template makes may belong
 // anywhere; only the whole configuration can judge it.
-func (a *Adapter) Check(ctx context.Context, paths []string) error {
+func (a *Adapter) Check(ctx context.Context, paths []string, cause adapter.Cause) error {
 	f, n := a.cfg.Files[0], a.cfg.Nginx
 	if f.Check != nil {
-		return a.Adapter.Check(ctx, paths)
+		return a.Adapter.Check(ctx, paths, cause)
 	}
 	if n.Precheck == config.PrecheckMount || n.Precheck == config.PrecheckAuto && mountable() {
 		err := CheckMounted(ctx, f.Timeout, n.Main, f.Dest, paths[0])
@@ -67,12 +67,12 @@ func (a *Adapter) Check(ctx context.Context, paths []string) error {
 }
 
 // CheckInstalled has nginx read its whole configuration, unless a check is configured.
-func (a *Adapter) CheckInstalled(ctx context.Context) error {
+func (a *Adapter) CheckInstalled(ctx context.Context, cause adapter.Cause) error {
 	f := a.cfg.Files[0]
 	if f.Installed != nil {
-		return a.Adapter.CheckInstalled(ctx)
+		return a.Adapter.CheckInstalled(ctx, cause)
 	}
-	return a.Run(ctx, 0, DefaultInstalled(a.cfg.Nginx.Main), f.Dest)
+	return a.Run(ctx, 0, DefaultInstalled(a.cfg.Nginx.Main), f.Dest, cause)
 }
 
 // Read identifies the master process and counts the workers that finish what they had before a reload.
@@ -99,14 +99,14 @@ func retired(pid int) bool {
 // Reload has nginx load its configuration. Only new workers prove that it did: it takes the signal at once, whatever
 // it thinks of the configuration, and tries for 2.5 s to listen at an address that is taken. If there are none, the error has
 // what nginx logged meanwhile.
-func (a *Adapter) Reload(ctx context.Context) error {
+func (a *Adapter) Reload(ctx context.Context, cause adapter.Cause) error {
 	path := a.errorLog(ctx)
 	mark := size(path)
 	before, err := reload.Children(a.cfg.Reload.PIDFile)
 	if err != nil && a.cfg.Reload.PIDFile != "" {
 		return err
 	}
-	err = a.Adapter.Reload(ctx)
+	err = a.Adapter.Reload(ctx, cause)
 	if err == nil {
 		a.handedOver(ctx, before)
 		return nil

@@ -62,7 +62,7 @@ func newRig(t *testing.T, change func(*config.Target)) *rig {
 func (r *rig) apply(servers ...pool.Server) (target.Result, error) {
 	slices.SortFunc(servers, func(a, b pool.Server) int { return strings.Compare(a.Name, b.Name) })
 	return r.Apply(context.Background(), adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: servers}}},
-		func(context.Context, string) (func(error), error) { return func(error) {}, nil })
+		func(context.Context, target.Need) (func(error), error) { return func(error) {}, nil })
 }
 
 // serves waits until the web address answers with the text.
@@ -147,7 +147,7 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			res, err := target.New(cfg, a, store).Apply(context.Background(), adapter.Pools{Services: adapter.Services{"web": {Servers: []pool.Server{one}}}},
-				func(context.Context, string) (func(error), error) {
+				func(context.Context, target.Need) (func(error), error) {
 					t.Error(name + ": it is reloaded")
 					return func(error) {}, nil
 				})
@@ -160,7 +160,7 @@ func TestRefused(t *testing.T) {
 			if now, err := os.ReadFile(r.Dest); err != nil || string(now) != string(live) {
 				t.Errorf("%s: the live file is %q, %v", name, now, err)
 			}
-			if err := r.adapter.CheckInstalled(context.Background()); err != nil {
+			if err := r.adapter.CheckInstalled(context.Background(), adapter.Cause{}); err != nil {
 				t.Errorf("%s: afterwards: %v", name, err)
 			}
 			_ = store.Close() // the folder goes anyway
@@ -471,7 +471,7 @@ func TestHostileMembers(t *testing.T) {
 		if now, err := os.ReadFile(r.Dest); err != nil || string(now) != string(live) {
 			t.Errorf("%+v: the live file is %q, %v", m, now, err)
 		}
-		if err := r.adapter.CheckInstalled(context.Background()); err != nil {
+		if err := r.adapter.CheckInstalled(context.Background(), adapter.Cause{}); err != nil {
 			t.Errorf("%+v: afterwards: %v", m, err)
 		}
 	}

@@ -173,16 +173,24 @@ func withoutNumbers(text string) string {
 	}, text)
 }
 
-// leave asks the target's budget, and then its group, for every reload.
+// leave asks the target's budget, and then its group, for every reload. A balancer that does not run need not wait for either: it
+// has no clients to spare, and does not serve while others reload.
 func (w *worker) leave(ctx context.Context) target.Leave {
-	return func(_ context.Context, why string) (func(error), error) {
-		now := time.Now()
-		if ready := w.bucket.Ready(now); ready.After(now) {
-			return nil, &target.DeferredError{Why: "reload.min_interval", Until: ready}
-		}
-		release, err := w.loop.permit(ctx, w.Target)
-		if err != nil {
-			return nil, err
+	return func(_ context.Context, why target.Need) (func(error), error) {
+		release := func() {}
+		if why.Reason != target.Stopped {
+			now := time.Now()
+			if ready := w.bucket.Ready(now); ready.After(now) {
+				block := "reload"
+				if w.Traits().Disruptive != "" {
+					block = "restart"
+				}
+				return nil, &target.DeferredError{Why: block + ".min_interval", Until: ready}
+			}
+			var err error
+			if release, err = w.loop.permit(ctx, w.Target); err != nil {
+				return nil, err
+			}
 		}
 		w.bucket.Take(time.Now())
 		start := time.Now()
@@ -192,7 +200,7 @@ func (w *worker) leave(ctx context.Context) target.Leave {
 			if err != nil {
 				result = "failed"
 			}
-			w.loop.metrics.reloads.Add(1, w.ID(), result, why)
+			w.loop.metrics.reloads.Add(1, w.ID(), result, string(why.Reason))
 			w.loop.metrics.reloadDuration.Observe(time.Since(start).Seconds(), w.ID())
 		}, nil
 	}

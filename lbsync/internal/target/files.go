@@ -44,7 +44,7 @@ func (t *Target) Check(ctx context.Context, pools adapter.Pools, dir string) err
 		}
 		paths = append(paths, path)
 	}
-	if err := t.adapter.Check(ctx, paths); err != nil {
+	if err := t.adapter.Check(ctx, paths, adapter.Cause{Hash: hashAll(rendered.Files)}); err != nil {
 		return t.fail(StageCheck, err)
 	}
 	return nil
@@ -72,7 +72,7 @@ func (p *pass) install(ctx context.Context) error {
 		staged = append(staged, s)
 		paths = append(paths, s.Path())
 	}
-	if err := t.adapter.Check(ctx, paths); err != nil {
+	if err := t.adapter.Check(ctx, paths, p.cause(Need{})); err != nil {
 		return t.fail(StageCheck, err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -86,10 +86,10 @@ func (p *pass) install(ctx context.Context) error {
 			return p.undo(t.fail(StageWrite, err))
 		}
 	}
-	if err := t.adapter.CheckInstalled(context.WithoutCancel(ctx)); err != nil {
+	if err := t.adapter.CheckInstalled(context.WithoutCancel(ctx), p.cause(Need{})); err != nil {
 		failure := p.undo(t.fail(StageCheck, err))
 		if p.res.RolledBack && !missing(p.old) {
-			if err := t.adapter.CheckInstalled(context.WithoutCancel(ctx)); err != nil {
+			if err := t.adapter.CheckInstalled(context.WithoutCancel(ctx), adapter.Cause{Hash: hashAll(p.old)}); err != nil {
 				failure = errors.Join(failure, t.fail(StageCheck, fmt.Errorf("with the old file back it is refused as well, so the fault is not this change: %w", err)))
 			}
 		}

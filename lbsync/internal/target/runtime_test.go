@@ -77,8 +77,8 @@ func (d *driven) Render(pools adapter.Pools) (adapter.Rendered, error) {
 	return adapter.Rendered{Files: [][]byte{[]byte(text)}, Structure: d.shape}, nil
 }
 
-func (d *driven) Check(context.Context, []string) error { die(d.kill); return nil }
-func (d *driven) CheckInstalled(context.Context) error  { die(d.kill); return nil }
+func (d *driven) Check(context.Context, []string, adapter.Cause) error { die(d.kill); return nil }
+func (d *driven) CheckInstalled(context.Context, adapter.Cause) error  { die(d.kill); return nil }
 func (d *driven) Read(context.Context) (adapter.Actual, error) {
 	die(d.kill)
 	if d.down {
@@ -122,7 +122,7 @@ func (d *driven) Apply(_ context.Context, commands []adapter.Command, done func(
 	return nil
 }
 
-func (d *driven) Reload(context.Context) error {
+func (d *driven) Reload(context.Context, adapter.Cause) error {
 	die(d.kill)
 	if d.noReload != nil {
 		return d.noReload
@@ -289,7 +289,7 @@ func TestDeferred(t *testing.T) {
 	tgt := target.New(r.cfg, &driven{balancer: r.balancer, shape: "two"}, r.store)
 	set := adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: []pool.Server{{Name: "a"}, {Name: "b"}}}}}
 	for range 2 {
-		res, err := tgt.Apply(context.Background(), set, func(context.Context, string) (func(error), error) {
+		res, err := tgt.Apply(context.Background(), set, func(context.Context, target.Need) (func(error), error) {
 			return nil, &target.DeferredError{Why: "the budget", Until: later}
 		})
 		if err != nil || res.Waits != "the budget" || !res.Again.Equal(later) {

@@ -120,8 +120,8 @@ func (t *Target) Plan(ctx context.Context, pools adapter.Pools) (Plan, error) {
 		out.Commands = plan.Commands
 		out.Reload = plan.Reload
 	}
-	if why := p.needsLoad(); why != "" {
-		out.Reload = why
+	if need := p.needsLoad(); need.Due() {
+		out.Reload = need.Text
 	}
 	if !t.adapter.Traits().Reloads {
 		out.Reload = ""
@@ -140,7 +140,7 @@ func (t *Target) Render(pools adapter.Pools) ([][]byte, error) {
 
 // Leave is asked before each reload. It returns a function to be called when the reload is over, with its error; or an
 // error, a *DeferredError if the reload must only wait.
-type Leave func(ctx context.Context, why string) (done func(error), err error)
+type Leave func(ctx context.Context, why Need) (done func(error), err error)
 
 // DeferredError is why a reload has to wait.
 type DeferredError struct {
@@ -241,24 +241,6 @@ func (p *pass) known() loaded {
 
 func (p *pass) structure() string { return hashText(p.rendered.Structure) }
 
-// needsLoad says why the balancer must load its files; empty if it need not.
-func (p *pass) needsLoad() string {
-	switch {
-	case p.loaded.bytes == p.res.Hash:
-		return ""
-	case p.t.adapter.Traits().Runtime && p.readErr == nil && p.loaded.structure == p.structure():
-		return ""
-	case p.loaded.bytes == "":
-		return "it is not known to have loaded its files as they are"
-	case p.t.adapter.Traits().Runtime && p.readErr != nil:
-		return "its Runtime API cannot be used"
-	case p.t.adapter.Traits().Runtime:
-		return "more changes than its servers"
-	default:
-		return "its files change"
-	}
-}
-
 // Apply makes one pass. Without leave the balancer is told nothing, neither at runtime nor to reload, and the next pass
 // that has leave will. Once files are being replaced the pass goes on to its end although ctx ends, within the
 // time limits of checks, commands and reload. The error is an *Error.
@@ -300,24 +282,24 @@ func (p *pass) converge(ctx context.Context, leave Leave) error {
 	if errors.Is(p.readErr, reload.ErrNotRunning) && traits.Runtime {
 		return p.t.fail(StageRead, p.readErr) // the files are right for when it starts
 	}
-	why := p.needsLoad()
+	need := p.needsLoad()
 	var trouble error
 	if traits.Runtime && p.readErr == nil {
 		plan, err := p.settle(ctx)
 		switch {
 		case err != nil:
 			trouble = p.t.fail(StageRuntime, err)
-			why = "the Runtime API refused a change"
+			need = Need{Refused, "the Runtime API refused a change"}
 			if p.write && traits.Reloads {
 				trouble = errors.Join(trouble, p.keepFallback())
 				p.unsaved = true
 			}
-		case plan.Reload != "" && why == "":
-			why = plan.Reload
+		case !need.Due():
+			need = planned(plan)
 		}
 	}
-	if why != "" && traits.Reloads {
-		if err := p.reload(ctx, leave, why); err != nil {
+	if need.Due() && traits.Reloads {
+		if err := p.reload(ctx, leave, need); err != nil {
 			var deferred *DeferredError
 			if errors.As(err, &deferred) {
 				p.res.Waits, p.res.Again = deferred.Why, deferred.Until
@@ -326,8 +308,8 @@ func (p *pass) converge(ctx context.Context, leave Leave) error {
 			return errors.Join(trouble, err)
 		}
 		trouble = nil
-	} else if why != "" && traits.Runtime {
-		return errors.Join(trouble, p.t.fail(StageReload, fmt.Errorf("a reload is needed, for %s, and there is no reload block", why)))
+	} else if need.Due() && traits.Runtime {
+		return errors.Join(trouble, p.t.fail(StageReload, fmt.Errorf("a reload is needed, for %s, and there is no reload block", need.Text)))
 	}
 	if trouble == nil && traits.Runtime && p.readErr != nil {
 		trouble = p.t.fail(StageRead, p.readErr)
@@ -388,17 +370,18 @@ func (p *pass) remains(plan adapter.Plan) {
 
 // reload makes the balancer load the files and sees to it that it does then what it should. If it refuses, the files
 // that it had loaded are put back.
-func (p *pass) reload(ctx context.Context, leave Leave, why string) error {
-	done, err := leave(ctx, why)
+func (p *pass) reload(ctx context.Context, leave Leave, need Need) error {
+	done, err := leave(ctx, need)
 	if err != nil {
 		return err
 	}
-	err = p.t.adapter.Reload(ctx)
-	done(err)
-	if err != nil {
-		return p.reloadFailed(err)
+	if err := p.t.adapter.Reload(ctx, p.cause(need)); err != nil {
+		err = p.reloadFailed(ctx, err)
+		done(err)
+		return err
 	}
-	p.res.Reloaded, p.res.Reason = true, why
+	done(nil)
+	p.res.Reloaded, p.res.Reason = true, need.Text
 	p.loaded = loaded{p.res.Hash, p.structure()}
 	p.look(ctx)
 	p.rec.Instance = p.actual.Instance
@@ -421,7 +404,9 @@ func (p *pass) reload(ctx context.Context, leave Leave, why string) error {
 	return nil
 }
 
-func (p *pass) reloadFailed(cause error) error {
+// reloadFailed puts back the files that the balancer had loaded. If the reload was a restart, after which the balancer that ran
+// before does not run any more, it is started with them.
+func (p *pass) reloadFailed(ctx context.Context, cause error) error {
 	failure := p.t.fail(StageReload, cause)
 	if errors.Is(cause, reload.ErrNotRunning) {
 		return failure // the files were checked; they are what the balancer should find when it starts
@@ -439,12 +424,32 @@ func (p *pass) reloadFailed(cause error) error {
 			p.rec.Fallback, p.rec.WroteAt = false, time.Time{}
 			p.rec.Written = []string{hashAll(files), p.res.Hash}
 			p.res.Wrote, p.res.RolledBack = false, true
+			failure = errors.Join(failure, p.startAgain(ctx, files))
 		}
 	}
 	if err := p.save(); err != nil {
 		failure = errors.Join(failure, err)
 	}
 	return failure
+}
+
+// startAgain starts the balancer with files that it had loaded before, if a failed restart has ended it.
+func (p *pass) startAgain(ctx context.Context, files [][]byte) error {
+	if p.t.adapter.Traits().Disruptive == "" || missing(files) {
+		return nil
+	}
+	before := p.actual.Instance
+	if p.look(ctx); p.readErr == nil && p.actual.Instance == before || p.readErr != nil && !errors.Is(p.readErr, reload.ErrNotRunning) {
+		return nil // nothing was cut, or nobody knows
+	}
+	hash := hashAll(files)
+	if err := p.t.adapter.Reload(ctx, adapter.Cause{Hash: hash, Reason: "the restart with a newer file failed"}); err != nil {
+		return p.t.fail(StageReload, fmt.Errorf("nor could it be started with the old file: %w", err))
+	}
+	p.look(ctx)
+	p.rec.Written, p.rec.WroteAt = []string{hash}, time.Time{}
+	p.rec.Loaded, p.rec.Instance = hash, p.actual.Instance
+	return nil
 }
 
 // verified records that the balancer does what the files say.

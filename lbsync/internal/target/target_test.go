@@ -46,7 +46,7 @@ func (d *driver) Render(adapter.Pools) (adapter.Rendered, error) {
 	return adapter.Rendered{Files: [][]byte{[]byte(d.text)}}, d.render
 }
 
-func (d *driver) Check(_ context.Context, paths []string) error {
+func (d *driver) Check(_ context.Context, paths []string, _ adapter.Cause) error {
 	data, err := os.ReadFile(paths[0])
 	if err != nil || string(data) != d.text {
 		return errors.Join(fmt.Errorf("the candidate is %q", data), err)
@@ -55,7 +55,7 @@ func (d *driver) Check(_ context.Context, paths []string) error {
 	return d.check
 }
 
-func (d *driver) CheckInstalled(context.Context) error {
+func (d *driver) CheckInstalled(context.Context, adapter.Cause) error {
 	d.note("whole")
 	if d.atWhole != nil {
 		d.atWhole()
@@ -63,7 +63,7 @@ func (d *driver) CheckInstalled(context.Context) error {
 	return d.whole
 }
 
-func (d *driver) Reload(context.Context) error {
+func (d *driver) Reload(context.Context, adapter.Cause) error {
 	d.note("reload")
 	if d.reload == nil {
 		d.loadedAs = d.text
@@ -81,7 +81,7 @@ type fixture struct {
 }
 
 // leave allows every reload.
-func leave(context.Context, string) (func(error), error) { return func(error) {}, nil }
+func leave(context.Context, target.Need) (func(error), error) { return func(error) {}, nil }
 
 func newFixture(t *testing.T, change func(*config.Target)) *fixture {
 	t.Helper()

@@ -57,7 +57,7 @@ func (a *Adapter) Render(pools adapter.Pools) (adapter.Rendered, error) {
 // Check reads the candidate as nutcracker would, so that there is a reason; makes sure that addresses to listen at
 // are free if they are new, for a nutcracker that cannot listen ends; and then lets nutcracker read it, unless a
 // check is configured.
-func (a *Adapter) Check(ctx context.Context, paths []string) error {
+func (a *Adapter) Check(ctx context.Context, paths []string, cause adapter.Cause) error {
 	text, err := os.ReadFile(paths[0])
 	if err != nil {
 		return err
@@ -70,9 +70,9 @@ func (a *Adapter) Check(ctx context.Context, paths []string) error {
 		return err
 	}
 	if a.cfg.Files[0].Check != nil {
-		return a.Adapter.Check(ctx, paths)
+		return a.Adapter.Check(ctx, paths, cause)
 	}
-	err = a.Run(ctx, 0, []string{"nutcracker", "-t", "-c", config.CandidateArg}, paths[0])
+	err = a.Run(ctx, 0, []string{"nutcracker", "-t", "-c", config.CandidateArg}, paths[0], cause)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return fmt.Errorf("%w (it never says why; perhaps this version does not know a setting, or a host to listen at has no address)", err)
@@ -123,7 +123,7 @@ func (a *Adapter) installed() (File, error) {
 // Read identifies the running nutcracker by when it started, if its statistics are configured.
 func (a *Adapter) Read(ctx context.Context) (adapter.Actual, error) {
 	if a.stats == "" {
-		return adapter.Actual{}, nil
+		return adapter.Actual{}, a.silent(ctx)
 	}
 	s, err := ReadStats(ctx, a.stats)
 	if errors.Is(err, syscall.ECONNREFUSED) {
@@ -137,6 +137,15 @@ func (a *Adapter) Read(ctx context.Context) (adapter.Actual, error) {
 	}
 	// It read its file before it began to count, and counts in whole seconds.
 	return adapter.Actual{Instance: fmt.Sprintf("since@%d", s.Started.Unix()), Started: s.Started.Add(-time.Second), Version: s.Version}, nil
+}
+
+// silent tells that nothing runs, as far as that can be seen without statistics: nobody accepts clients of the pools.
+func (a *Adapter) silent(ctx context.Context) error {
+	f, err := a.installed()
+	if err != nil || len(f.Pools) == 0 || len(a.cfg.Reload.Command) == 0 || a.accepts(ctx) != "" {
+		return nil
+	}
+	return fmt.Errorf("%w: nothing accepts clients at %s", reload.ErrNotRunning, f.Pools[0].Listen)
 }
 
 // accepts returns the first address of the installed file that accepts a connection; empty if none does.
@@ -161,7 +170,7 @@ func dial(ctx context.Context, network, addr string) error {
 // Reload restarts nutcracker, and starts it if it does not run. It is over when statistics of a process that
 // started since then have exactly the servers of the file, and each pool accepts clients. Before anything is cut it makes
 // sure that this can be seen at all.
-func (a *Adapter) Reload(ctx context.Context) error {
+func (a *Adapter) Reload(ctx context.Context, cause adapter.Cause) error {
 	r := a.cfg.Reload
 	want, err := a.installed()
 	if err != nil {
@@ -171,18 +180,17 @@ func (a *Adapter) Reload(ctx context.Context) error {
 	if err != nil && !errors.Is(err, reload.ErrNotRunning) {
 		return err
 	}
+	// Processes are told apart by the second in which they started, and it must be beyond doubt that the new one did so after
+	// the one before, and after the file was written.
+	begin := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Until(begin)):
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	// Processes are told apart by the second in which they started.
-	if next := before.Started.Add(2 * time.Second); time.Now().Before(next) {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Until(next)):
-		}
-	}
-	begin := time.Now().Truncate(time.Second)
-	if _, err := command.Run(ctx, r.Timeout, r.Command); err != nil {
+	if _, err := command.Run(ctx, r.Timeout, r.Command, a.Environment(0, cause)...); err != nil {
 		return err
 	}
 	var why error // what was found last, before time ran out

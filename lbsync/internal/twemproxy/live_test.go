@@ -186,7 +186,7 @@ func (r *rig) apply(t *testing.T, restarts int, servers ...pool.Server) target.R
 	before := r.count(t)
 	slices.SortFunc(servers, func(a, b pool.Server) int { return strings.Compare(a.Name, b.Name) })
 	res, err := r.Apply(context.Background(), adapter.Pools{Services: adapter.Services{"mc": {Name: "mc", Servers: servers}}},
-		func(context.Context, string) (func(error), error) { return func(error) {}, nil })
+		func(context.Context, target.Need) (func(error), error) { return func(error) {}, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,10 +313,10 @@ func TestRestart(t *testing.T) {
 		ctx := context.Background()
 		rendered, err := ad.Render(adapter.Pools{Services: adapter.Services{"mc": {Servers: []pool.Server{a}}}})
 		if err == nil {
-			err = ad.Check(ctx, []string{lbtest.Write(t, t.TempDir(), "c.yml", string(rendered.Files[0]))})
+			err = ad.Check(ctx, []string{lbtest.Write(t, t.TempDir(), "c.yml", string(rendered.Files[0]))}, adapter.Cause{})
 		}
 		if err == nil {
-			err = ad.Reload(ctx)
+			err = ad.Reload(ctx, adapter.Cause{})
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
