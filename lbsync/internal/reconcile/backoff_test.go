@@ -146,7 +146,7 @@ func (t thrifty) Config() config.Target {
 }
 
 func (t thrifty) Apply(ctx context.Context, pools adapter.Pools, leave target.Leave) (target.Result, error) {
-	done, err := leave(ctx, "its files change")
+	done, err := leave(ctx, target.Need{Reason: target.Files, Text: "its files change"})
 	var wait *target.DeferredError
 	if errors.As(err, &wait) {
 		return target.Result{Waits: wait.Why, Again: wait.Until}, nil
