@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/internal/gossip"
@@ -97,6 +98,10 @@ func (a *Agent) ListKeys(ctx context.Context) (api.KeyResponse, error) {
 	return a.askKeys(ctx, wire.ListKeys, "")
 }
 
+// keyPatience is how long to wait at least for the members' answers, which are small and few: with the time-out that
+// short queries have by default, a busy host would look like one that did not change its keys.
+const keyPatience = 10 * time.Second
+
 // askKeys sends a key query and sums up the answers. It ends when every live member has answered, or with the
 // query. The response is filled in even on error.
 func (a *Agent) askKeys(ctx context.Context, name, key string) (api.KeyResponse, error) {
@@ -105,8 +110,10 @@ func (a *Agent) askKeys(ctx context.Context, name, key string) (api.KeyResponse,
 	if err != nil {
 		return sum, err
 	}
+	patience := keyPatience
+	a.core.Inspect(func(s *state.State) { patience = max(patience, s.DefaultQueryTimeout()) })
 	q, err := a.core.Query(ctx, state.Query{
-		Name: name, Payload: wire.Encode(&wire.KeyRequest{Key: raw}), Internal: true,
+		Name: name, Payload: wire.Encode(&wire.KeyRequest{Key: raw}), Internal: true, Timeout: patience,
 	})
 	if err != nil {
 		return sum, err

@@ -68,7 +68,7 @@ func TestServerAnswersAsSerf(t *testing.T) {
 		{"respond", api.RespondRequest{ID: 3}, 1},
 		{"get-coordinate", api.CoordinateRequest{Node: "nobody"}, 2},
 		{"query", api.QueryRequest{Name: "_serf_x"}, 1},
-		{"query", api.QueryRequest{Name: "load", RequestAck: true, Timeout: 100 * time.Millisecond}, 5},
+		{"query", api.QueryRequest{Name: "load", RequestAck: true, Timeout: 5 * time.Second}, 5},
 		{"nonsense", nil, 1},
 	} {
 		seq++

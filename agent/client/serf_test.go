@@ -194,7 +194,7 @@ func TestClientWithSerf(t *testing.T) {
 		t.Errorf("member event: %+v", ev)
 	}
 
-	q, err := c.Query(ctx, api.QueryRequest{Name: "load", Payload: []byte("?"), RequestAck: true, Timeout: 2 * time.Second})
+	q, err := c.Query(ctx, api.QueryRequest{Name: "load", Payload: []byte("?"), RequestAck: true, Timeout: 6 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	// gracefulTimeout is how long a leave on a signal may take (Serf reference 3.5).
-	gracefulTimeout = 3 * time.Second
+	// leaveSpare is how long a leave on a signal may take beside the two broadcast timeouts in it. Serf gives up after 3 s
+	// (Serf reference 3.5), so that a busy host's agent seems to have failed.
+	leaveSpare = 5 * time.Second
 	// gcPercent is how much the heap may grow between two collections, in place of Go's 100. Small agents have less
 	// than 1 MiB of live data, but Go lets any heap grow to 4 MiB, scaled by this. In a cluster of 30 it saves 2 of
 	// 16 MiB resident, at no processor time that shows (docs/performance.md).
@@ -271,10 +272,10 @@ func (p *process) wait(ctx context.Context) error {
 	}
 }
 
-// leave leaves the cluster, but not for longer than gracefulTimeout or until the second signal.
+// leave leaves the cluster, until it takes too long or the second signal comes.
 func (p *process) leave(ctx context.Context) error {
 	p.say("Gracefully shutting down agent...")
-	ctx, cancel := context.WithTimeout(ctx, gracefulTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*p.cfg.BroadcastTimeout+leaveSpare)
 	defer cancel()
 	left := make(chan error, 1)
 	go func() { left <- p.agent.Leave(ctx) }()

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds every wait: far more than anything takes, so that only a fault runs into it.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 func TestMain(m *testing.M) {
 	// A program with the race detector sleeps for a second before it ends, and this suite runs hundreds.
