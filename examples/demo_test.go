@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // demo is the demo as a process, with a temporary directory of its own.
@@ -72,7 +71,7 @@ func TestDemo(t *testing.T) {
 	need(t, "dig")
 	need(t, "haproxy")
 	need(t, "terraform", "tofu")
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t)
 	d := startDemo(ctx, t)
 	err := d.Wait()
 	out := d.output(t)
@@ -98,7 +97,7 @@ func TestDemo(t *testing.T) {
 
 func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, time.Minute)
+	ctx := within(t)
 	d := startDemo(ctx, t)
 	eventually(ctx, t, func() error {
 		if out := d.output(t); !strings.Contains(out, "== 2.") {
@@ -121,7 +120,7 @@ func TestDemoInterrupted(t *testing.T) {
 // TestDemoKept leaves the demo running, talks to it as it says one can, and stops it as it says.
 func TestDemoKept(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t, 2*time.Minute), stage(t)
+	ctx, s := within(t), stage(t)
 	d := startDemo(ctx, t, "-keep")
 	// Whatever comes, what was left running is stopped.
 	stop := func() error {

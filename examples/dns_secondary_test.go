@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -145,7 +144,7 @@ func (s *secondary) transfers(log, kind string) int {
 // what they have.
 func TestSecondaries(t *testing.T) {
 	t.Parallel()
-	ctx, stage := within(t, 90*time.Second), stage(t)
+	ctx, stage := within(t), stage(t)
 	followers := secondaries(t)
 	dns := must(harness.FreeAddr("127.0.0.1"))(t)
 	config := "dns_tsig_keys = \"tsig.key\"\n"
@@ -244,7 +243,7 @@ func TestExampleSecondary(t *testing.T) {
 // with the one that the member changed it to, and stops it.
 func runExample(t *testing.T, script, server, service string) {
 	t.Helper()
-	ctx, stage := within(t, time.Minute), stage(t)
+	ctx, stage := within(t), stage(t)
 	dig := need(t, "dig")
 	ports := map[string]string{"GOSSIP": stage.Program("gossip"), "TMPDIR": stage.Dir}
 	for _, name := range []string{"AGENT_PORT", "RPC_PORT", "GOSSIP_PORT", "PORT"} {

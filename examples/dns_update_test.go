@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -37,7 +36,7 @@ func TestUpdate(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			program := need(t, p.program)
-			ctx, stage := within(t, 90*time.Second), stage(t)
+			ctx, stage := within(t), stage(t)
 			addr := must(harness.FreeAddr("127.0.0.1"))(t)
 			port := strconv.Itoa(harness.Port(addr))
 			const others = "legacy.service.svc 60 A 192.0.2.1\napi.service.svc 60 A 192.0.2.2\n"

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 const readme = "../README.md"
@@ -21,7 +20,7 @@ var foreign = []string{"apt-get", "cat", "cd", "cp", "curl", "dig", "echo", "exp
 // subcommand and its flags.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t, time.Minute), stage(t)
+	ctx, s := within(t), stage(t)
 	makefile := string(must(os.ReadFile("../Makefile"))(t))
 	commands := shellCommands(string(must(os.ReadFile(readme))(t)))
 	if len(commands) == 0 {

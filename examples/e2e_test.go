@@ -48,7 +48,7 @@ func TestServiceDiscovery(t *testing.T) {
 	t.Parallel()
 	need(t, "dig")
 	need(t, "haproxy")
-	ctx, s := within(t, 3*time.Minute), stage(t)
+	ctx, s := within(t), stage(t)
 
 	names := []string{"web-1", "web-2", "web-3"}
 	agents, pages, stops := map[string]*harness.Agent{}, map[string]string{}, map[string]func(){}
@@ -170,7 +170,7 @@ func TestServiceDiscovery(t *testing.T) {
 func TestTerraform(t *testing.T) {
 	t.Parallel()
 	need(t, "terraform", "tofu")
-	ctx, s := within(t, 3*time.Minute), stage(t)
+	ctx, s := within(t), stage(t)
 	web := startAgent(ctx, t, s, harness.AgentConfig{Name: "web-1", Args: []string{"-tag=role=web", "-tag=port=80"}})
 	db := startAgent(ctx, t, s, harness.AgentConfig{Name: "db-1", Host: harness.Loopback(2), Args: []string{
 		fmt.Sprintf(`-event-handler=user:deploy=cat >>%s`, s.Path("deployed")),

@@ -5,7 +5,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -14,7 +13,7 @@ import (
 // names the thing at fault, and never with a stack trace.
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t, 2*time.Minute), stage(t)
+	ctx, s := within(t), stage(t)
 	const key, otherKey = "cj8v5cqOXyBMtFKgTQWRTw==", "T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s="
 	running := startAgent(ctx, t, s, harness.AgentConfig{Name: "running", Args: []string{"-encrypt=" + key}})
 	guarded := startAgent(ctx, t, s, harness.AgentConfig{Name: "guarded", Auth: "open sesame", Args: []string{
@@ -95,7 +94,7 @@ target "nginx" "www" {
 		{"lbsync: no RPC key", "gossip-lbsync", once("keyless", guarded.RPC, ""), []string{guarded.RPC, "Authentication", "source.key_file"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ctx := within(t, 30*time.Second)
+			ctx := within(t)
 			r := must(s.Run(ctx, nil, test.program, test.args...))(t)
 			code := 1
 			if test.name == "lbsync: unknown command" || test.name == "lbsync: unknown flag" {

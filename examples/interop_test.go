@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -42,7 +41,7 @@ func newMix(t *testing.T, flags ...string) *mix {
 		serf = need(t, "serf")
 	}
 	return &mix{
-		T: t, ctx: within(t, 90*time.Second), stage: stage(t), serf: serf,
+		T: t, ctx: within(t), stage: stage(t), serf: serf,
 		// The profile "local" passes each message on so seldom that in a small cluster with dead members many are lost.
 		flags: append([]string{"-profile=lan", "-log-level=debug"}, flags...),
 	}

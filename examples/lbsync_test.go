@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 )
 
 // TestBalancers runs the examples of load balancers, each of which checks its own steps.
@@ -26,7 +25,7 @@ func TestBalancers(t *testing.T) {
 			for _, program := range example.programs {
 				need(t, program)
 			}
-			ctx := within(t, 3*time.Minute)
+			ctx := within(t)
 			program := filepath.Join(t.TempDir(), name)
 			if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./"+name).CombinedOutput(); err != nil {
 				t.Fatalf("build the example: %v\n%s", err, out)

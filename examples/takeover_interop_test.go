@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -91,7 +90,6 @@ func (h *host) sh(line string) string {
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	m := newMix(t)
-	m.ctx = within(t, 3*time.Minute)
 	document := string(must(os.ReadFile(compatibility))(t))
 	over, back := procedure(t, document, "### Over to gossip"), procedure(t, document, "### Back to Serf")
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 )
 
 // TestTerraformDeploy runs the example, which checks each of its own steps.
@@ -15,7 +14,7 @@ func TestTerraformDeploy(t *testing.T) {
 	t.Parallel()
 	need(t, "haproxy")
 	need(t, "terraform", "tofu")
-	ctx := within(t, 8*time.Minute)
+	ctx := within(t)
 	program := filepath.Join(t.TempDir(), "terraform-deploy")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./terraform-deploy").CombinedOutput(); err != nil {
 		t.Fatalf("build the example: %v\n%s", err, out)

@@ -22,7 +22,7 @@ import (
 //go:embed nginx.conf lbsync.hcl
 var files embed.FS
 
-const limit = 2 * time.Minute // ends an example that hangs
+const limit = 4 * time.Minute // ends an example that hangs
 
 func main() {
 	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")

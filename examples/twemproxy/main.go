@@ -23,7 +23,7 @@ import (
 //go:embed lbsync.hcl restart
 var files embed.FS
 
-const limit = 2 * time.Minute // ends an example that hangs
+const limit = 4 * time.Minute // ends an example that hangs
 
 func main() {
 	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")
