@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -19,7 +18,7 @@ func TestTemplateKnowsItsNode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, s := within(t, 2*time.Minute), stage(t)
+			ctx, s := within(t), stage(t)
 			lb := startAgent(ctx, t, s, harness.AgentConfig{Name: "lb-1", Program: program(t), Args: []string{"-tag=zone=eu", "-tag=role=web", "-tag=port=80"}})
 			must(s.Write("node.tmpl", "{{.Node.Name}} {{.Node.Addr}} {{.Node.Zone}}\n{{range .Services.web.Servers}}{{.Name}}\n{{end}}"))(t)
 			must(s.Write("lbsync.hcl", fmt.Sprintf(`

@@ -20,48 +20,64 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
-// refuser is a target whose reload fails, until it is told otherwise.
-type refuser struct {
+// fakeTarget is a target that keeps what it is told to do, and fails if it should.
+type fakeTarget struct {
+	cfg config.Target
+
 	mu       sync.Mutex
 	err      error
 	attempts []time.Time
-	sets     []int // servers at each attempt
+	pools    adapter.Pools // of the last attempt
 }
 
-func (*refuser) ID() string { return "nginx/www" }
-func (*refuser) Config() config.Target {
-	return config.Target{Kind: config.KindNginx, Name: "www", Services: []string{"web"}, Files: []config.File{{Dest: "web.conf"}}}
-}
-func (*refuser) Traits() adapter.Traits                                   { return adapter.Traits{Reloads: true} }
-func (*refuser) Unrecorded() (bool, error)                                { return false, nil }
-func (*refuser) Instance(context.Context) (string, error)                 { return "7@1", nil }
-func (*refuser) Plan(context.Context, adapter.Pools) (target.Plan, error) { return target.Plan{}, nil }
+func (f *fakeTarget) ID() string                             { return f.cfg.ID() }
+func (f *fakeTarget) Config() config.Target                  { return f.cfg }
+func (*fakeTarget) Traits() adapter.Traits                   { return adapter.Traits{Reloads: true} }
+func (*fakeTarget) Unrecorded() (bool, error)                { return false, nil }
+func (*fakeTarget) Instance(context.Context) (string, error) { return "7@1", nil }
 
-func (r *refuser) Apply(_ context.Context, pools adapter.Pools, _ target.Leave) (target.Result, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.attempts, r.sets = append(r.attempts, time.Now()), append(r.sets, len(pools.Services["web"].Servers))
-	if r.err == nil {
+func (*fakeTarget) Plan(context.Context, adapter.Pools) (target.Plan, error) {
+	return target.Plan{}, nil
+}
+
+func (f *fakeTarget) Apply(_ context.Context, pools adapter.Pools, _ target.Leave) (target.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.attempts, f.pools = append(f.attempts, time.Now()), pools
+	if f.err == nil {
 		return target.Result{Actual: adapter.Actual{Instance: "7@1"}}, nil
 	}
-	return target.Result{}, &target.Error{Target: r.ID(), Stage: target.StageReload,
-		Err: fmt.Errorf("pid %d, .web.conf.%d.tmp: %w", len(r.attempts), 100+len(r.attempts), r.err)}
+	return target.Result{}, &target.Error{Target: f.ID(), Stage: target.StageReload,
+		Err: fmt.Errorf("pid %d, .web.conf.%d.tmp: %w", len(f.attempts), 100+len(f.attempts), f.err)}
+}
+
+// servers returns which servers of the service took traffic at the last attempt: "a b".
+func (f *fakeTarget) servers(service string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var names []string
+	for _, s := range f.pools.Services[service].Servers {
+		if !s.Draining() {
+			names = append(names, s.Name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // fail sets what Apply returns from now on, and forgets earlier attempts.
-func (r *refuser) fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.err, r.attempts, r.sets = err, nil, nil
+func (f *fakeTarget) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.attempts = err, nil
 }
 
 // pauses returns how long it was left alone between attempts.
-func (r *refuser) pauses() []time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (f *fakeTarget) pauses() []time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var out []time.Duration
-	for i := 1; i < len(r.attempts); i++ {
-		out = append(out, r.attempts[i].Sub(r.attempts[i-1]))
+	for i := 1; i < len(f.attempts); i++ {
+		out = append(out, f.attempts[i].Sub(f.attempts[i-1]))
 	}
 	return out
 }
@@ -77,9 +93,10 @@ func TestBackOff(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
 	synctest.Test(t, func(t *testing.T) {
-		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{(*refuser)(nil).Config()},
+		www := config.Target{Kind: config.KindNginx, Name: "www", Services: []string{"web"}, Files: []config.File{{Dest: "web.conf"}}}
+		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{www},
 			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
-		r, src, log := &refuser{err: errors.New("cannot bind")}, newSource(), &bytes.Buffer{}
+		r, src, log := &fakeTarget{cfg: www, err: errors.New("cannot bind")}, newSource(), &bytes.Buffer{}
 		loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store, Targets: []reconcile.Target{r},
 			Log: slog.New(slog.NewTextHandler(log, nil))})
 		if err != nil {
@@ -107,8 +124,8 @@ func TestBackOff(t *testing.T) {
 		before := len(r.pauses())
 		src.members(member("a", "10.0.0.1:80", "alive"), member("b", "10.0.0.2:80", "alive"))
 		time.Sleep(time.Millisecond)
-		if n := len(r.pauses()); n != before+1 || r.sets[len(r.sets)-1] != 2 {
-			t.Errorf("with another server: %d attempts, the last with %v servers", n-before, r.sets[len(r.sets)-1:])
+		if n := len(r.pauses()); n != before+1 || r.servers("web") != "a b" {
+			t.Errorf("with another server: %d attempts, the last with %s", n-before, r.servers("web"))
 		}
 
 		r.fail(nil)
@@ -136,14 +153,8 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
-// thrifty is a refuser that asks for leave before each reload, and may reload once per second.
-type thrifty struct{ *refuser }
-
-func (t thrifty) Config() config.Target {
-	cfg := t.refuser.Config()
-	cfg.Reload = config.Reload{MinInterval: time.Second, Burst: 1}
-	return cfg
-}
+// thrifty is a target that asks for leave before each reload.
+type thrifty struct{ *fakeTarget }
 
 func (t thrifty) Apply(ctx context.Context, pools adapter.Pools, leave target.Leave) (target.Result, error) {
 	done, err := leave(ctx, target.Need{Reason: target.Files, Text: "its files change"})
@@ -151,7 +162,7 @@ func (t thrifty) Apply(ctx context.Context, pools adapter.Pools, leave target.Le
 	if errors.As(err, &wait) {
 		return target.Result{Waits: wait.Why, Again: wait.Until}, nil
 	}
-	res, err := t.refuser.Apply(ctx, pools, leave)
+	res, err := t.fakeTarget.Apply(ctx, pools, leave)
 	done(err)
 	return res, err
 }
@@ -166,8 +177,10 @@ func TestBackOffAndBudget(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
 	synctest.Test(t, func(t *testing.T) {
-		r, src, log := thrifty{&refuser{err: errors.New("cannot bind")}}, newSource(), &bytes.Buffer{}
-		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{r.Config()},
+		www := config.Target{Kind: config.KindNginx, Name: "www", Services: []string{"web"}, Files: []config.File{{Dest: "web.conf"}},
+			Reload: config.Reload{MinInterval: time.Second, Burst: 1}}
+		r, src, log := thrifty{&fakeTarget{cfg: www, err: errors.New("cannot bind")}}, newSource(), &bytes.Buffer{}
+		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{www},
 			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
 		loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store, Targets: []reconcile.Target{r},
 			Log: slog.New(slog.NewTextHandler(log, nil))})
