@@ -234,22 +234,25 @@ func TestExampleSecondary(t *testing.T) {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			need(t, map[string]string{"bind": "named", "knot": "knotd", "nsd": "nsd"}[server])
-			runExample(t, "dns-secondary/run", server, "web.service.gossip")
+			runExample(t, "dns-secondary", server, "web.service.gossip")
 		})
 	}
 }
 
-// runExample starts an example's script, waits until the other server answers for the service, with port 8080 first and then
+// runExample starts an example's script in its folder, as its README says, waits until the other server answers for the service, with port 8080 first and then
 // with the one that the member changed it to, and stops it.
-func runExample(t *testing.T, script, server, service string) {
+func runExample(t *testing.T, folder, server, service string) {
 	t.Helper()
 	ctx, stage := within(t), stage(t)
 	dig := need(t, "dig")
-	ports := map[string]string{"GOSSIP": stage.Program("gossip"), "TMPDIR": stage.Dir}
+	// The README names the program by a path from there.
+	program := must(filepath.Rel(must(filepath.Abs(folder))(t), stage.Program("gossip")))(t)
+	ports := map[string]string{"GOSSIP": program, "TMPDIR": stage.Dir}
 	for _, name := range []string{"AGENT_PORT", "RPC_PORT", "GOSSIP_PORT", "PORT"} {
 		ports[name] = strconv.Itoa(harness.Port(must(harness.FreeAddr("127.0.0.1"))(t)))
 	}
-	cmd := exec.CommandContext(ctx, script, server)
+	cmd := exec.CommandContext(ctx, "./run", server)
+	cmd.Dir = folder
 	log := must(os.Create(stage.Path("run.log")))(t)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log

@@ -20,7 +20,7 @@ func TestExampleUpdate(t *testing.T) {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			need(t, program)
-			runExample(t, "dns-update/run", server, "web.service.svc.example.com")
+			runExample(t, "dns-update", server, "web.service.svc.example.com")
 		})
 	}
 }

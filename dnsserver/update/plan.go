@@ -23,8 +23,8 @@ type name struct {
 	want []record.Record
 	have []record.Record // ours, as far as we know; empty if not owned
 	// owned: the name carries our marker. foreign: it exists without. told: that was told of. rejected: the primary does not
-	// want what we want there.
-	owned, foreign, told, rejected bool
+	// want what we want there. retried: it did not, and is asked again.
+	owned, foreign, told, rejected, retried bool
 }
 
 // change is what is to be done at one name. Its records are in the order in which they were made.
@@ -138,11 +138,14 @@ func (l *ledger) plan(doubt bool) (changes []change, held int) {
 
 // done takes in that changes were made.
 func (l *ledger) done(changes []change) {
+	welcome := false
 	for _, c := range changes {
 		n := l.at(c.name)
 		n.have = slices.DeleteFunc(slices.Clone(n.have), func(r record.Record) bool { return slices.Contains(c.gone, r) })
 		n.have = append(n.have, c.added...)
 		n.owned = !c.remove
+		welcome = welcome || n.retried
+		n.retried = false
 		if len(n.want) > 0 {
 			if gone, added := record.Diff(n.have, n.want); len(gone)+len(added) == 0 {
 				n.have = n.want // the same, kept once
@@ -152,6 +155,9 @@ func (l *ledger) done(changes []change) {
 			delete(l.names, c.name)
 			delete(l.dirty, c.name)
 		}
+	}
+	if welcome {
+		l.retryAll() // the others may be, too
 	}
 }
 
@@ -166,13 +172,33 @@ func (l *ledger) reread(owner string, owned bool, have []record.Record) {
 	l.dirty[owner] = struct{}{}
 }
 
-// reject takes in that the primary refuses what we want at a name. It is left as it is until something else is wanted.
-func (l *ledger) reject(owner string) { l.at(owner).rejected = true }
+// reject takes in that the primary refuses what we want at a name. It is left as it is until something else is wanted, or
+// it is tried again.
+func (l *ledger) reject(owner string) {
+	n := l.at(owner)
+	n.rejected, n.retried = true, false
+}
 
-// retry forgets all that was rejected.
-func (l *ledger) retry() {
-	for _, n := range l.names {
-		n.rejected = false
+// barred reports whether a change can no longer be made as it was planned: the part before it at the same name was not made.
+func (l *ledger) barred(c change) bool {
+	n := l.at(c.name)
+	return n.rejected || n.foreign || !c.create && !n.owned
+}
+
+// retryAll has all names tried again that were rejected.
+func (l *ledger) retryAll() { l.retry(len(l.names)) }
+
+// retry has so many of them tried again, whichever. When one of those is accepted, all are.
+func (l *ledger) retry(limit int) {
+	for owner, n := range l.names {
+		if limit == 0 {
+			return
+		}
+		if n.rejected {
+			n.rejected, n.retried = false, true
+			l.dirty[owner] = struct{}{}
+			limit--
+		}
 	}
 }
 
@@ -223,22 +249,57 @@ const (
 	maxBatchOctets = 32 << 10 // before compression
 )
 
-// batches cuts changes into updates of sensible size.
-func batches(changes []change) [][]change {
-	var out [][]change
-	size, start := 0, 0
-	for i, c := range changes {
-		n := 4 * (len(c.name) + len(markerLabel) + 12)
-		for _, list := range [][]record.Record{c.gone, c.added} {
-			for _, r := range list {
-				n += len(r)
+// split cuts a change at one name into several of a size that fits into a message: first goes what is to be gone. The marker comes
+// with the first and goes with the last.
+func split(c change) []change {
+	if size(c) <= maxBatchOctets {
+		return []change{c}
+	}
+	var out []change
+	part := change{name: c.name, create: c.create}
+	take := func(to func(*change) *[]record.Record, list []record.Record) {
+		for _, r := range list {
+			if size(part)+len(r) > maxBatchOctets {
+				out = append(out, part)
+				part = change{name: c.name}
 			}
+			field := to(&part)
+			*field = append(*field, r)
 		}
-		if i > start && (size+n > maxBatchOctets || i-start == maxBatchNames) {
+	}
+	take(func(p *change) *[]record.Record { return &p.gone }, c.gone)
+	take(func(p *change) *[]record.Record { return &p.added }, c.added)
+	part.remove = c.remove
+	return append(out, part)
+}
+
+// size is how many octets a change takes in a message, or a little more.
+func size(c change) int {
+	n := 4 * (len(c.name) + len(markerLabel) + 12)
+	for _, list := range [][]record.Record{c.gone, c.added} {
+		for _, r := range list {
+			n += len(r)
+		}
+	}
+	return n
+}
+
+// batches cuts changes into updates of sensible size.
+func batches(all []change) [][]change {
+	var changes []change
+	for _, c := range all {
+		changes = append(changes, split(c)...)
+	}
+	var out [][]change
+	total, start := 0, 0
+	for i, c := range changes {
+		n := size(c)
+		// The parts of one name go into messages of their own, as the conditions of all changes in one hold before any.
+		if i > start && (total+n > maxBatchOctets || i-start == maxBatchNames || c.name == changes[i-1].name) {
 			out = append(out, changes[start:i])
-			size, start = 0, i
+			total, start = 0, i
 		}
-		size += n
+		total += n
 	}
 	if start < len(changes) {
 		out = append(out, changes[start:])

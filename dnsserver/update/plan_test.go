@@ -235,16 +235,37 @@ func TestBatches(t *testing.T) {
 		}
 		changes = append(changes, c)
 	}
-	l, n := newLedger(marker), 0
+	big := change{name: "big.example.", create: true, remove: true}
+	for i := range 3000 {
+		big.gone = append(big.gone, rec(t, "big.example. 0 SRV 0 1 1 old-%d.somewhere.example.", i))
+		big.added = append(big.added, rec(t, "big.example. 0 SRV 0 1 1 new-%d.elsewhere.example.", i))
+	}
+	changes = append(changes, big)
+	l, names := newLedger(marker), map[string]bool{}
+	var parts []change
 	for _, batch := range batches(changes) {
 		packet, err := l.message("example.", batch).Pack()
 		if err != nil || len(packet) > 65535 || len(batch) > maxBatchNames {
 			t.Errorf("%d names: %d octets, %v", len(batch), len(packet), err)
 		}
-		n += len(batch)
+		for _, c := range batch {
+			if names[c.name] = true; c.name == big.name {
+				parts = append(parts, c)
+			}
+		}
 	}
-	if n != len(changes) {
-		t.Errorf("%d names of %d", n, len(changes))
+	var gone, added []record.Record
+	for i, part := range parts {
+		gone, added = append(gone, part.gone...), append(added, part.added...)
+		if part.create != (i == 0) || part.remove != (i == len(parts)-1) || len(part.gone) > 0 && len(added) > len(part.added) {
+			t.Errorf("part %d of %d: create %t, remove %t, %d gone after %d were added", i, len(parts), part.create, part.remove, len(part.gone), len(added))
+		}
+	}
+	if len(parts) < 2 || !slices.Equal(gone, big.gone) || !slices.Equal(added, big.added) {
+		t.Errorf("a large change became %d parts with %d and %d records", len(parts), len(gone), len(added))
+	}
+	if len(names) != len(changes) {
+		t.Errorf("%d names of %d", len(names), len(changes))
 	}
 }
 

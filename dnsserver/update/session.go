@@ -3,7 +3,9 @@ package update
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +26,10 @@ type session struct {
 	blind  bool      // the primary allows no transfers
 	doubts string    // why removals are held, as told in the log
 
-	accepted    bool // the primary took an update of ours
-	refusals    int  // of single names
+	accepted    bool      // the primary took an update in this step
+	refusals    int       // of single names, in this step
+	refusing    error     // the primary took nothing in the last step that had something to change; nil if it did
+	retried     time.Time // when some of what the primary refused was tried again last
 	toldRefused bool
 }
 
@@ -42,11 +46,27 @@ func (s *session) step(ctx context.Context) error {
 		}
 		s.read = time.Now()
 	}
+	if time.Since(s.retried) > retryRefused {
+		s.ledger.retry(maxRefusals)
+		s.retried = time.Now()
+	}
 	reason := s.doubt()
 	changes, held := s.ledger.plan(reason != "")
 	s.held = held
 	s.tellHeld(reason)
+	s.accepted, s.refusals = false, 0
+	if s.refusing != nil {
+		if len(changes) == 0 {
+			return s.refusing
+		}
+		// Those that come first may be just those that it will never take.
+		rand.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
+	}
 	for _, batch := range batches(changes) {
+		batch = slices.DeleteFunc(batch, s.ledger.barred)
+		if len(batch) == 0 {
+			continue
+		}
 		if err := s.apply(ctx, batch); err != nil {
 			return err
 		}
@@ -133,8 +153,12 @@ func (s *session) apply(ctx context.Context, changes []change) error {
 		s.ledger.done(changes)
 		s.applied(changes)
 		s.accepted = true
+		if s.refusing != nil {
+			s.refusing = nil
+			s.ledger.retryAll()
+		}
 		return nil
-	case !unmet(err) && !isRcode(err, dns.RcodeRefused):
+	case !unmet(err) && !unwanted(err):
 		return err
 	case len(changes) > 1:
 		half := len(changes) / 2
@@ -155,22 +179,25 @@ func (s *session) apply(ctx context.Context, changes []change) error {
 	return nil // what is known now goes into the next plan
 }
 
-// maxRefusals is how many names the primary may refuse, before it accepted any, until we take it that it refuses us.
+// unwanted reports whether the primary may have something against what the update says at some name: BIND answers REFUSED to
+// names of hosts with underscores, and SERVFAIL to more records of a type than it allows (max-records-per-type).
+func unwanted(err error) bool { return isRcode(err, dns.RcodeRefused, dns.RcodeServerFailure) }
+
+// maxRefusals is how many names the primary may refuse in a step, before it took any, until we take it that it refuses us.
 const maxRefusals = 8
 
-// refused deals with a name that the primary does not want, as some want no underscores in names of hosts.
+// refused deals with a name that the primary does not want.
 func (s *session) refused(owner string, err error) error {
+	s.ledger.reject(owner)
 	s.refusals++
 	if !s.accepted && s.refusals >= maxRefusals {
-		s.ledger.retry()
-		s.refusals = 0
+		s.refusing = err
 		return err
 	}
-	s.ledger.reject(owner)
 	if !s.toldRefused {
 		s.toldRefused = true
 		s.cfg.Log.Warn("another DNS server refuses what would be published at a name, and maybe at more; its log may say why",
-			"name", owner, "server", s.cfg.Server)
+			"name", owner, "server", s.cfg.Server, "error", err)
 	}
 	return nil
 }
@@ -204,7 +231,7 @@ func (s *session) connect(ctx context.Context) error {
 	return nil
 }
 
-// hangUp closes the connection; the next step makes a new one.
+// hangUp closes the connection, if there is one; who needs it next makes a new one.
 func (s *session) hangUp() {
 	if s.conn == nil {
 		return

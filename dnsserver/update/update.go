@@ -36,6 +36,9 @@ const (
 	DefaultSettle = 10 * time.Second
 	// reread is how often everything at the primary is read again, in case that others changed it.
 	reread = time.Hour
+	// retryRefused is how often some of the names that the primary refused are tried again: it may have been told otherwise,
+	// or was frozen for a while.
+	retryRefused = time.Minute
 	// look is how often to look whether what is held may go.
 	look = time.Second
 	// After a failure the next attempt waits, from minBackoff on twice as long each time.
@@ -167,13 +170,13 @@ func (u *Updater) run(ctx context.Context) {
 	for {
 		wait := look
 		err := s.step(ctx)
+		s.hangUp() // servers close connections that are idle
 		s.tellLost()
 		u.note(s, err)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			s.hangUp()
 			if !failing {
 				u.cfg.Log.Warn("updates of another DNS server fail; they are tried again until they do not",
 					"server", u.cfg.Server, "zone", u.cfg.Zone, "error", err)
