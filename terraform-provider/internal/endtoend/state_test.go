@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -19,6 +20,11 @@ var freeze = flag.Bool("freeze", false, "write the state of this version to test
 const everything = source + `
 provider "gossip" {
   address = "127.0.0.1:1"
+}
+resource "gossip_join" "j" {
+  peers    = ["10.0.0.2:7946"]
+  wait     = { min = 2 }
+  triggers = { boot = "1" }
 }
 resource "gossip_event" "e" {
   name     = "deploy"
@@ -79,12 +85,13 @@ func TestFrozenStates(t *testing.T) {
 // freezeState applies the configuration to an agent and keeps the state.
 func freezeState(t *testing.T) {
 	t.Helper()
-	node := agenttest.Start(t, "n1", func(cfg *agent.Config) {
+	settings := func(cfg *agent.Config) {
 		cfg.EncryptKey = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 		cfg.EventHandlers = []string{"query:deployed=printf ok"}
-	})
+	}
+	node, peer := agenttest.Start(t, "n1", settings), agenttest.Start(t, "n2", settings)
 	w := tftest.NewWorkspace(t, provider)
-	w.Write(t, "main.tf", strings.ReplaceAll(everything, "127.0.0.1:1", node.RPCAddr()))
+	w.Write(t, "main.tf", strings.NewReplacer("127.0.0.1:1", node.RPCAddr(), "10.0.0.2:7946", peer.GossipAddr()).Replace(everything))
 	w.Run(t, "init")
 	w.Run(t, "apply", "-auto-approve")
 	text, err := os.ReadFile(filepath.Join(w.Dir, "terraform.tfstate"))
@@ -92,7 +99,7 @@ func freezeState(t *testing.T) {
 		t.Fatal(err)
 	}
 	version := regexp.MustCompile(`[^0-9]`).ReplaceAllString(tftest.Version, "-")
-	if err := os.WriteFile(filepath.Join("testdata", "state-"+version+".json"), text, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join("testdata", "state-"+version+".json"), bytes.ReplaceAll(text, []byte(peer.GossipAddr()), []byte("10.0.0.2:7946")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

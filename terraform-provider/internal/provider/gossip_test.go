@@ -13,6 +13,8 @@ import (
 	"github.com/seed-645ce708/gossip/agent"
 	"github.com/seed-645ce708/gossip/agent/agenttest"
 	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/agentfake"
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
 
 // The whole provider against agents of ours: one that is alone is joined to a cluster of two, hears nothing
@@ -93,10 +95,9 @@ resource "gossip_event" "deploy" {
 // Our agents do what stock Serf cannot: receipts, the primary key, and a view that says how far to trust it.
 func TestAccGossipAgentsMore(t *testing.T) {
 	t.Parallel()
-	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 	cluster := agenttest.Cluster(t, "web", 2, func(_ int, cfg *agent.Config) {
 		cfg.Tags = map[string]string{"svc:web": "8080,w=50"}
-		cfg.EncryptKey = old
+		cfg.EncryptKey = oldKey
 		cfg.EventHandlers = []string{"user:deploy=true", "query:deployed=printf ok"}
 	})
 	config := func(version string) string {
@@ -143,7 +144,7 @@ data "gossip_agent" "this" {}
 				resource.TestCheckResourceAttrSet("gossip_event.deploy", "lamport_time"),
 				resource.TestCheckResourceAttr("data.gossip_service.web", "instances.1.weight", "50"),
 				resource.TestCheckResourceAttr("data.gossip_agent.this", "features.#", "3"),
-				notKept(firstKey, old),
+				notKept(firstKey, oldKey),
 			),
 		},
 		resource.TestStep{Config: config("1"), PlanOnly: true},
@@ -152,7 +153,48 @@ data "gossip_agent" "this" {}
 			Check:  resource.TestCheckResourceAttr("data.gossip_keyring.r", "primary_id", fingerprint(t, secondKey)),
 		},
 		resource.TestStep{ // so that destroying may remove the key
-			Config: strings.Replace(config("2"), "gossip_key.k.key_id", `"`+fingerprint(t, old)+`"`, 1),
+			Config: strings.Replace(config("2"), "gossip_key.k.key_id", `"`+fingerprint(t, oldKey)+`"`, 1),
 		},
+	)
+}
+
+// A node that was away comes back without a key that was installed meanwhile, or that it did not keep: this is drift, which the
+// next apply repairs in place.
+func TestAccKeyReturningNode(t *testing.T) {
+	t.Parallel()
+	host := agentfake.Loopback()
+	cluster := agenttest.Cluster(t, "web", 2, func(i int, cfg *agent.Config) {
+		cfg.EncryptKey = oldKey
+		if i == 1 {
+			cfg.Bind = host + ":0"
+		}
+	})
+	ring := session.New(session.Config{Addrs: []string{cluster[0].RPCAddr()}, Timeout: time.Minute})
+	config := fmt.Sprintf("provider \"gossip\" {\n  address = %q\n}\n", cluster[0].RPCAddr()) +
+		"resource \"gossip_key\" \"k\" {\n  key_wo = \"" + firstKey + "\"\n  key_wo_version = 1\n}\n"
+	everywhere := func(*terraform.State) error {
+		have, err := ring.Keyring(t.Context())
+		if err != nil || have.Nodes != 2 || have.Keys[fingerprint(t, firstKey)] != 2 {
+			return errorf("the keyrings are %+v, %v, want the key on two nodes", have, err)
+		}
+		return nil
+	}
+	complete := resource.ComposeAggregateTestCheckFunc(everywhere, resource.TestCheckResourceAttr("gossip_key.k", "complete", "true"))
+	apply(t,
+		resource.TestStep{Config: config, Check: complete},
+		resource.TestStep{
+			PreConfig: func() {
+				agenttest.Stop(t, cluster[1])
+				back := agenttest.Start(t, "web-2", func(cfg *agent.Config) {
+					cfg.EncryptKey = oldKey // and no keyring_file, which would have kept the other one
+					cfg.Bind = cluster[1].GossipAddr()
+					cfg.StartJoin = []string{cluster[0].GossipAddr()}
+				})
+				agenttest.WaitMembers(t, back, 2, "alive")
+				agenttest.WaitMembers(t, cluster[0], 2, "alive")
+			},
+			Config: config, ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_key.k"), Check: complete,
+		},
+		resource.TestStep{Config: config, PlanOnly: true},
 	)
 }

@@ -207,8 +207,7 @@ resource "gossip_event" "deploy" {
 // What a plan can do with stock Serf agents beyond members and events: tags, keys, queries; and what it cannot.
 func TestAccStockSerfMore(t *testing.T) {
 	t.Parallel()
-	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
-	agent := newSerfWith(t, "s1", "", map[string]any{"encrypt_key": old}, "dc=east")
+	agent := newSerfWith(t, "s1", "", map[string]any{"encrypt_key": oldKey}, "dc=east")
 	config := func(role, version string) string {
 		return fmt.Sprintf(`
 provider "gossip" {
@@ -270,7 +269,7 @@ data "gossip_coordinates" "c" {}
 			ExpectError: saying("A stock Serf agent, or an older gossip agent, cannot do this"),
 		},
 		resource.TestStep{ // so that destroying may remove the key
-			Config: strings.Replace(config("web", "2"), "gossip_key.k.key_id", `"`+fingerprint(t, old)+`"`, 1),
+			Config: strings.Replace(config("web", "2"), "gossip_key.k.key_id", `"`+fingerprint(t, oldKey)+`"`, 1),
 		},
 	)
 }

@@ -103,6 +103,7 @@ func TestAccTagsRefused(t *testing.T) {
 }
 
 const (
+	oldKey    = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 	firstKey  = "AAECAwQFBgcICQoLDA0ODw=="
 	secondKey = "EBESExQVFhcYGRobHB0eHw=="
 )
@@ -164,15 +165,14 @@ resource "gossip_primary_key" "p" {
 
 func TestAccKeyRotation(t *testing.T) {
 	t.Parallel()
-	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 	agent := agentfake.New(t, "n1", "")
 	agent.BecomeOurs()
-	agent.SetKeys(3, old, map[string]int{old: 3})
+	agent.SetKeys(3, oldKey, map[string]int{oldKey: 3})
 	apply(t,
 		resource.TestStep{
 			Config: provided(agent, keyBlock(firstKey, "1", "true")),
 			Check: resource.ComposeAggregateTestCheckFunc(
-				ring(agent, firstKey, old, firstKey),
+				ring(agent, firstKey, oldKey, firstKey),
 				resource.TestCheckResourceAttr("gossip_key.k", "key_id", fingerprint(t, firstKey)),
 				resource.TestCheckResourceAttr("gossip_key.k", "complete", "true"),
 				resource.TestCheckResourceAttr("gossip_primary_key.p", "consistent", "true"),
@@ -186,7 +186,7 @@ func TestAccKeyRotation(t *testing.T) {
 		resource.TestStep{ // the new one is installed, then used, then the old one removed
 			Config:           provided(agent, keyBlock(secondKey, "2", "true")),
 			ConfigPlanChecks: planned(plancheck.ResourceActionCreateBeforeDestroy, "gossip_key.k"),
-			Check: resource.ComposeAggregateTestCheckFunc(ring(agent, secondKey, old, secondKey), notKept(firstKey, secondKey), func(*terraform.State) error {
+			Check: resource.ComposeAggregateTestCheckFunc(ring(agent, secondKey, oldKey, secondKey), notKept(firstKey, secondKey), func(*terraform.State) error {
 				changes := agent.KeyChanges()
 				want := []string{"install-key " + secondKey, "use-key " + secondKey, "remove-key " + firstKey}
 				if got := changes[max(0, len(changes)-3):]; !slices.Equal(got, want) {
@@ -196,7 +196,7 @@ func TestAccKeyRotation(t *testing.T) {
 			}),
 		},
 		resource.TestStep{ // a node came back without the key
-			PreConfig:        func() { agent.SetKeys(3, secondKey, map[string]int{old: 3, secondKey: 2}) },
+			PreConfig:        func() { agent.SetKeys(3, secondKey, map[string]int{oldKey: 3, secondKey: 2}) },
 			Config:           provided(agent, keyBlock(secondKey, "2", "true")),
 			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_key.k"),
 			Check: func(*terraform.State) error {
@@ -207,10 +207,10 @@ func TestAccKeyRotation(t *testing.T) {
 			},
 		},
 		resource.TestStep{ // somebody changed over by hand
-			PreConfig:        func() { agent.SetKeys(3, old, map[string]int{old: 3, secondKey: 3}) },
+			PreConfig:        func() { agent.SetKeys(3, oldKey, map[string]int{oldKey: 3, secondKey: 3}) },
 			Config:           provided(agent, keyBlock(secondKey, "2", "true")),
 			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_primary_key.p"),
-			Check:            ring(agent, secondKey, old, secondKey),
+			Check:            ring(agent, secondKey, oldKey, secondKey),
 		},
 		resource.TestStep{
 			Config: provided(agent, keyBlock(secondKey, "2", "true")), ResourceName: "gossip_key.k", ImportState: true,
@@ -222,30 +222,29 @@ func TestAccKeyRotation(t *testing.T) {
 			ImportStateId: "primary", ImportStateVerify: true, ImportStateVerifyIdentifierAttribute: "key_id",
 		},
 		resource.TestStep{ // so that destroying may remove it
-			PreConfig: func() { agent.SetKeys(3, old, map[string]int{old: 3, secondKey: 3}) },
-			Config:    provided(agent, strings.ReplaceAll(keyBlock(secondKey, "2", "true"), "gossip_key.k.key_id", `"`+fingerprint(t, old)+`"`)),
+			PreConfig: func() { agent.SetKeys(3, oldKey, map[string]int{oldKey: 3, secondKey: 3}) },
+			Config:    provided(agent, strings.ReplaceAll(keyBlock(secondKey, "2", "true"), "gossip_key.k.key_id", `"`+fingerprint(t, oldKey)+`"`)),
 		},
 	)
-	if err := ring(agent, old, old)(nil); err != nil {
+	if err := ring(agent, oldKey, oldKey)(nil); err != nil {
 		t.Errorf("after destroying: %v", err)
 	}
 }
 
 func TestAccKeyWithoutCreateBeforeDestroy(t *testing.T) {
 	t.Parallel()
-	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 	agent := agentfake.New(t, "n1", "")
-	agent.SetKeys(1, old, map[string]int{old: 1}) // of stock Serf, which does not say what its primary key is
+	agent.SetKeys(1, oldKey, map[string]int{oldKey: 1}) // of stock Serf, which does not say what its primary key is
 	apply(t,
 		resource.TestStep{Config: provided(agent, keyBlock(firstKey, "1", "false"))},
 		resource.TestStep{Config: provided(agent, keyBlock(secondKey, "2", "false")), ExpectError: saying("set `create_before_destroy = true`")},
 		resource.TestStep{
-			PreConfig: func() { agent.SetKeys(1, old, map[string]int{old: 1, firstKey: 1}) },
+			PreConfig: func() { agent.SetKeys(1, oldKey, map[string]int{oldKey: 1, firstKey: 1}) },
 			Config:    provided(agent, keyBlock(secondKey, "2", "false")),
-			Check:     ring(agent, secondKey, old, secondKey),
+			Check:     ring(agent, secondKey, oldKey, secondKey),
 		},
 		resource.TestStep{
-			PreConfig: func() { agent.SetKeys(1, old, map[string]int{old: 1, secondKey: 1}) },
+			PreConfig: func() { agent.SetKeys(1, oldKey, map[string]int{oldKey: 1, secondKey: 1}) },
 			Config:    provided(agent, keyBlock(secondKey, "2", "false")),
 		},
 	)
@@ -253,9 +252,8 @@ func TestAccKeyWithoutCreateBeforeDestroy(t *testing.T) {
 
 func TestAccKeyPartialInstall(t *testing.T) {
 	t.Parallel()
-	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 	agent := agentfake.New(t, "n1", "")
-	agent.SetKeys(3, old, map[string]int{old: 3})
+	agent.SetKeys(3, oldKey, map[string]int{oldKey: 3})
 	agent.RefuseKeys(map[string]string{"n3": "disk full"})
 	block := func(arguments string) string {
 		return provided(agent, "resource \"gossip_key\" \"k\" {\n  key_wo = \""+firstKey+"\"\n  key_wo_version = 1\n"+arguments+"\n}\n")
@@ -298,9 +296,8 @@ func TestAccKeyRefused(t *testing.T) {
 // A key of Terraform's own making is found neither in state nor plan; identity holds through being deleted by others.
 func TestAccKeyEphemeral(t *testing.T) {
 	t.Parallel()
-	const old = "MDEyMzQ1Njc4OTAxMjM0NQ=="
 	agent := agentfake.New(t, "n1", "")
-	agent.SetKeys(1, old, map[string]int{old: 1})
+	agent.SetKeys(1, oldKey, map[string]int{oldKey: 1})
 	config := func(version string) string {
 		return provided(agent, `
 ephemeral "gossip_key" "new" {
@@ -334,7 +331,7 @@ data "gossip_keyring" "r" {
 		},
 		resource.TestStep{Config: config("1"), PlanOnly: true},
 		resource.TestStep{ // somebody removed it
-			PreConfig:        func() { agent.SetKeys(1, old, map[string]int{old: 1}) },
+			PreConfig:        func() { agent.SetKeys(1, oldKey, map[string]int{oldKey: 1}) },
 			Config:           config("1"),
 			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, "gossip_key.k"),
 		},
