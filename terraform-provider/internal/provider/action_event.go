@@ -25,7 +25,7 @@ var (
 )
 
 // eventAction is the action gossip_event, for Terraform 1.14 and newer: what the resource does, without a state.
-type eventAction struct{ *shared }
+type eventAction struct{ ofAction }
 
 func newEventAction() action.Action { return &eventAction{} }
 
@@ -74,10 +74,6 @@ func (a *eventAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *
 			"timeouts": invokeTimeoutAttribute(ctx),
 		},
 	}
-}
-
-func (a *eventAction) Configure(_ context.Context, req action.ConfigureRequest, resp *action.ConfigureResponse) {
-	a.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan refuses an event that the agent would refuse for its size, if that is known.

@@ -25,7 +25,7 @@ var (
 const defaultForceLeaveTimeout = time.Minute
 
 // forceLeaveAction is the action gossip_force_leave.
-type forceLeaveAction struct{ *shared }
+type forceLeaveAction struct{ ofAction }
 
 func newForceLeaveAction() action.Action { return &forceLeaveAction{} }
 
@@ -58,10 +58,6 @@ func (a *forceLeaveAction) Schema(ctx context.Context, _ action.SchemaRequest, r
 	}
 }
 
-func (a *forceLeaveAction) Configure(_ context.Context, req action.ConfigureRequest, resp *action.ConfigureResponse) {
-	a.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
-}
-
 func (a *forceLeaveAction) Invoke(ctx context.Context, req action.InvokeRequest, resp *action.InvokeResponse) {
 	var model forceLeaveModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
@@ -78,7 +74,7 @@ func (a *forceLeaveAction) Invoke(ctx context.Context, req action.InvokeRequest,
 }
 
 // rejoinAction is the action gossip_rejoin.
-type rejoinAction struct{ *shared }
+type rejoinAction struct{ ofAction }
 
 func newRejoinAction() action.Action { return &rejoinAction{} }
 
@@ -104,10 +100,6 @@ func (a *rejoinAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 			"timeouts": invokeTimeoutAttribute(ctx),
 		},
 	}
-}
-
-func (a *rejoinAction) Configure(_ context.Context, req action.ConfigureRequest, resp *action.ConfigureResponse) {
-	a.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 func (a *rejoinAction) Invoke(ctx context.Context, req action.InvokeRequest, resp *action.InvokeResponse) {

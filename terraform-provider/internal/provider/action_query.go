@@ -22,7 +22,7 @@ import (
 var _ action.ActionWithConfigure = (*queryAction)(nil)
 
 // queryAction is the action gossip_query: each answer is a line of progress.
-type queryAction struct{ *shared }
+type queryAction struct{ ofAction }
 
 func newQueryAction() action.Action { return &queryAction{} }
 
@@ -73,10 +73,6 @@ func (a *queryAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *
 			"timeouts": invokeTimeoutAttribute(ctx),
 		},
 	}
-}
-
-func (a *queryAction) Configure(_ context.Context, req action.ConfigureRequest, resp *action.ConfigureResponse) {
-	a.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 func (a *queryAction) Invoke(ctx context.Context, req action.InvokeRequest, resp *action.InvokeResponse) {

@@ -11,7 +11,6 @@ import (
 	actionschema "github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	dsschema "github.com/hashicorp/terraform-plugin-framework/datasource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/diag"
 	rsschema "github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -27,30 +26,6 @@ var objectOptions = basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true}
 // known reports whether a value is there.
 func known(v attr.Value) bool { return !v.IsNull() && !v.IsUnknown() }
 
-// duration reads a duration that a validator has accepted; absent is what it means if it is left out.
-func duration(v types.String, absent time.Duration) time.Duration {
-	if !known(v) {
-		return absent
-	}
-	d, err := time.ParseDuration(v.ValueString())
-	if err != nil {
-		return absent // only values that came from an unknown escape the validator, and plan checks these again
-	}
-	return d
-}
-
-// fromProvider returns what the provider block handed over, or nil while Terraform only validates.
-func fromProvider(data any, diags *diag.Diagnostics) *shared {
-	if data == nil {
-		return nil
-	}
-	sh, ok := data.(*shared)
-	if !ok {
-		diags.AddError("The provider handed over something unexpected", "This is a bug in the provider; please report it.")
-	}
-	return sh
-}
-
 // waitModel is the argument wait.
 type waitModel struct {
 	Min       types.Int64  `tfsdk:"min"`
@@ -58,9 +33,12 @@ type waitModel struct {
 	Poll      types.String `tfsdk:"poll"`
 }
 
-// want turns the argument into the rule of package membership.
-func (m *waitModel) want() membership.Wait {
-	return membership.Wait{
+// want turns the argument, which may be left out, into the rule of package membership.
+func (m *waitModel) want() *membership.Wait {
+	if m == nil {
+		return nil
+	}
+	return &membership.Wait{
 		Min:       m.Min.ValueInt64(),
 		StableFor: duration(m.StableFor, 0),
 		Poll:      duration(m.Poll, membership.DefaultPoll),
@@ -125,12 +103,8 @@ func waitResourceAttribute(description string) rsschema.Attribute {
 				MarkdownDescription: "Fewest alive members that the agent must see, itself included. Defaults to `0`.",
 				Validators:          []validator.Int64{int64validator.AtLeast(0)},
 			},
-			"stable_for": rsschema.StringAttribute{
-				Optional: true, MarkdownDescription: descStableFor, Validators: []validator.String{rule.Duration(0)},
-			},
-			"poll": rsschema.StringAttribute{
-				Optional: true, MarkdownDescription: descPoll, Validators: []validator.String{rule.Duration(leastPoll)},
-			},
+			"stable_for": durationAttribute(descStableFor, 0),
+			"poll":       durationAttribute(descPoll, leastPoll),
 		},
 	}
 }
@@ -180,6 +154,12 @@ func timeoutsAttribute(ctx context.Context, opts rstimeouts.Opts) rsschema.Attri
 	attribute := rstimeouts.Attributes(ctx, opts)
 	if nested, ok := attribute.(rsschema.SingleNestedAttribute); ok { // as above
 		nested.MarkdownDescription = descTimeouts
+		for name, limit := range nested.Attributes {
+			if text, ok := limit.(rsschema.StringAttribute); ok {
+				text.PlanModifiers = append(text.PlanModifiers, sameDuration{})
+				nested.Attributes[name] = text
+			}
+		}
 		return nested
 	}
 	return attribute

@@ -3,9 +3,9 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/seed-645ce708/gossip/agent/api"
@@ -15,13 +15,13 @@ import (
 var _ datasource.DataSourceWithConfigure = (*agentDataSource)(nil)
 
 // agentDataSource is the data source gossip_agent.
-type agentDataSource struct{ *shared }
+type agentDataSource struct{ ofDataSource }
 
 func newAgentDataSource() datasource.DataSource { return &agentDataSource{} }
 
 type agentModel struct {
-	IncludeStats types.Bool     `tfsdk:"include_stats"`
-	Timeouts     timeouts.Value `tfsdk:"timeouts"`
+	IncludeStats types.Bool `tfsdk:"include_stats"`
+	readModel
 
 	Name      types.String      `tfsdk:"name"`
 	Address   types.String      `tfsdk:"address"`
@@ -106,36 +106,23 @@ func (d *agentDataSource) Schema(ctx context.Context, _ datasource.SchemaRequest
 	}
 }
 
-func (d *agentDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+func (d *agentDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	read(ctx, d.shared, req, resp, &agentModel{})
 }
 
-func (d *agentDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model agentModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	timeout, diags := model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	stats, view, err := d.agent.Stats(ctx)
+func (m *agentModel) look(ctx context.Context, sh *shared, diags *diag.Diagnostics) {
+	stats, view, err := sh.agent.Stats(ctx)
 	if err != nil {
-		addError(&resp.Diagnostics, "The agent could not be read", err)
+		addError(diags, "The agent could not be read", err)
 		return
 	}
 	self, ok := view.Member(view.Observer)
 	if !ok {
-		resp.Diagnostics.AddError("The agent does not list itself",
+		diags.AddError("The agent does not list itself",
 			"It calls itself "+view.Observer+", and lists: "+membership.Summary(view.Members)+". It may be starting or leaving; try again.")
 		return
 	}
-	model.show(stats, view, self)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.show(stats, view, self)
 }
 
 // show fills in the results.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"math"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -20,14 +20,14 @@ import (
 var _ datasource.DataSourceWithConfigure = (*coordinatesDataSource)(nil)
 
 // coordinatesDataSource is the data source gossip_coordinates.
-type coordinatesDataSource struct{ *shared }
+type coordinatesDataSource struct{ ofDataSource }
 
 func newCoordinatesDataSource() datasource.DataSource { return &coordinatesDataSource{} }
 
 type coordinatesModel struct {
-	Nodes    []string       `tfsdk:"nodes"`
-	From     types.String   `tfsdk:"from"`
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	Nodes []string     `tfsdk:"nodes"`
+	From  types.String `tfsdk:"from"`
+	readModel
 
 	Observer types.String       `tfsdk:"observer"`
 	RTTms    map[string]float64 `tfsdk:"rtt_ms"`
@@ -77,29 +77,16 @@ func (d *coordinatesDataSource) Schema(ctx context.Context, _ datasource.SchemaR
 	}
 }
 
-func (d *coordinatesDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+func (d *coordinatesDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	read(ctx, d.shared, req, resp, &coordinatesModel{})
 }
 
-func (d *coordinatesDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model coordinatesModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	timeout, diags := model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-
-	nodes := model.Nodes
+func (m *coordinatesModel) look(ctx context.Context, sh *shared, diags *diag.Diagnostics) {
+	nodes := m.Nodes
 	if nodes == nil {
-		view, err := d.agent.View(ctx)
+		view, err := sh.agent.View(ctx)
 		if err != nil {
-			addError(&resp.Diagnostics, "The members could not be read", err)
+			addError(diags, "The members could not be read", err)
 			return
 		}
 		for _, m := range (membership.Filter{Statuses: []string{membership.Alive}}).Select(view.Members) {
@@ -107,26 +94,25 @@ func (d *coordinatesDataSource) Read(ctx context.Context, req datasource.ReadReq
 		}
 	}
 	asked := nodes
-	if !model.From.IsNull() {
-		asked = append([]string{model.From.ValueString()}, nodes...)
+	if !m.From.IsNull() {
+		asked = append([]string{m.From.ValueString()}, nodes...)
 	}
-	self, found, err := d.agent.Coordinates(ctx, asked)
+	self, found, err := sh.agent.Coordinates(ctx, asked)
 	if err != nil {
-		addError(&resp.Diagnostics, "The coordinates could not be read", err)
+		addError(diags, "The coordinates could not be read", err)
 		return
 	}
 	from := self
-	if !model.From.IsNull() {
-		from = model.From.ValueString()
+	if !m.From.IsNull() {
+		from = m.From.ValueString()
 	}
 	origin, ok := found[from]
 	if !ok {
-		resp.Diagnostics.AddAttributeError(path.Root("from"), "There is nothing to measure from",
+		diags.AddAttributeError(path.Root("from"), "There is nothing to measure from",
 			"The agent has no network coordinate of "+from+": there is no member of that name, coordinates are disabled, or it has just started.")
 		return
 	}
-	model.show(self, from, origin, nodes, found)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.show(self, from, origin, nodes, found)
 }
 
 // show fills in the results.

@@ -5,9 +5,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
@@ -16,12 +16,12 @@ import (
 var _ datasource.DataSourceWithConfigure = (*keyringDataSource)(nil)
 
 // keyringDataSource is the data source gossip_keyring.
-type keyringDataSource struct{ *shared }
+type keyringDataSource struct{ ofDataSource }
 
 func newKeyringDataSource() datasource.DataSource { return &keyringDataSource{} }
 
 type keyringModel struct {
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	readModel
 
 	PrimaryID  types.String     `tfsdk:"primary_id"`
 	KeyIDs     []string         `tfsdk:"key_ids"`
@@ -68,30 +68,17 @@ func (d *keyringDataSource) Schema(ctx context.Context, _ datasource.SchemaReque
 	}
 }
 
-func (d *keyringDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+func (d *keyringDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	read(ctx, d.shared, req, resp, &keyringModel{})
 }
 
-func (d *keyringDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model keyringModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	timeout, diags := model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	ring, err := d.agent.Keyring(ctx)
+func (m *keyringModel) look(ctx context.Context, sh *shared, diags *diag.Diagnostics) {
+	ring, err := sh.agent.Keyring(ctx)
 	if err != nil {
-		addError(&resp.Diagnostics, "The keyrings could not be read", err)
+		addError(diags, "The keyrings could not be read", err)
 		return
 	}
-	model.show(ring)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.show(ring)
 }
 
 // show fills in the results.

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -19,7 +19,7 @@ import (
 var _ datasource.DataSourceWithConfigure = (*memberDataSource)(nil)
 
 // memberDataSource is the data source gossip_member.
-type memberDataSource struct{ *shared }
+type memberDataSource struct{ ofDataSource }
 
 func newMemberDataSource() datasource.DataSource { return &memberDataSource{} }
 
@@ -30,11 +30,11 @@ type oneWaitModel struct {
 }
 
 type oneMemberModel struct {
-	Name     types.String   `tfsdk:"name"`
-	Status   types.String   `tfsdk:"status"`
-	Wait     *oneWaitModel  `tfsdk:"wait"`
-	Guard    *guardModel    `tfsdk:"guard"`
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	Name   types.String  `tfsdk:"name"`
+	Status types.String  `tfsdk:"status"`
+	Wait   *oneWaitModel `tfsdk:"wait"`
+	Guard  *guardModel   `tfsdk:"guard"`
+	readModel
 
 	Observer types.String      `tfsdk:"observer"`
 	Address  types.String      `tfsdk:"address"`
@@ -81,40 +81,26 @@ func (d *memberDataSource) Schema(ctx context.Context, _ datasource.SchemaReques
 	}
 }
 
-func (d *memberDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+func (d *memberDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	read(ctx, d.shared, req, resp, &oneMemberModel{})
 }
 
-func (d *memberDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model oneMemberModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	timeout, diags := model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	name, status := model.Name.ValueString(), membership.Alive
-	if known(model.Status) {
-		status = model.Status.ValueString()
+func (m *oneMemberModel) look(ctx context.Context, sh *shared, diags *diag.Diagnostics) {
+	name, status := m.Name.ValueString(), membership.Alive
+	if known(m.Status) {
+		status = m.Status.ValueString()
 	}
 	filter := membership.Filter{
 		Name:     regexp.MustCompile("^" + regexp.QuoteMeta(name) + "$"),
 		Statuses: []string{status},
 	}
-	var wait *membership.Wait
-	if model.Wait != nil {
-		want := (&waitModel{Min: types.Int64Value(1), StableFor: model.Wait.StableFor, Poll: model.Wait.Poll}).want()
-		wait = &want
+	var wait *waitModel
+	if m.Wait != nil {
+		wait = &waitModel{Min: types.Int64Value(1), StableFor: m.Wait.StableFor, Poll: m.Wait.Poll}
 	}
-
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	view, selected, err := choose(ctx, d.agent, wait, model.Guard.rule(), filter)
+	view, selected, err := choose(ctx, sh.agent, wait.want(), m.Guard.rule(), filter)
 	if err != nil {
-		addError(&resp.Diagnostics, fmt.Sprintf("The member %q could not be read", name), err)
+		addError(diags, fmt.Sprintf("The member %q could not be read", name), err)
 		return
 	}
 	if len(selected) == 0 {
@@ -122,11 +108,10 @@ func (d *memberDataSource) Read(ctx context.Context, req datasource.ReadRequest,
 		if m, ok := view.Member(name); ok {
 			detail = fmt.Sprintf("%s sees it as %s. Ask for that with `status`, or wait for the change with `wait`.", view.Observer, m.Status)
 		}
-		resp.Diagnostics.AddAttributeError(path.Root("name"), fmt.Sprintf("There is no member %q with status %s", name, status), detail)
+		diags.AddAttributeError(path.Root("name"), fmt.Sprintf("There is no member %q with status %s", name, status), detail)
 		return
 	}
-	model.show(view, selected[0])
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.show(view, selected[0])
 }
 
 // show fills in the results.

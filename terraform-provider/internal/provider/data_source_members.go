@@ -2,13 +2,12 @@ package provider
 
 import (
 	"context"
-	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -19,21 +18,18 @@ import (
 
 var _ datasource.DataSourceWithConfigure = (*membersDataSource)(nil)
 
-// defaultReadTimeout limits reading a data source, waiting included.
-const defaultReadTimeout = 30 * time.Second
-
 // membersDataSource is the data source gossip_members.
-type membersDataSource struct{ *shared }
+type membersDataSource struct{ ofDataSource }
 
 func newMembersDataSource() datasource.DataSource { return &membersDataSource{} }
 
 type membersModel struct {
-	Status    []string       `tfsdk:"status"`
-	NameRegex types.String   `tfsdk:"name_regex"`
-	Tags      types.Map      `tfsdk:"tags"`
-	Wait      *waitModel     `tfsdk:"wait"`
-	Guard     *guardModel    `tfsdk:"guard"`
-	Timeouts  timeouts.Value `tfsdk:"timeouts"`
+	Status    []string     `tfsdk:"status"`
+	NameRegex types.String `tfsdk:"name_regex"`
+	Tags      types.Map    `tfsdk:"tags"`
+	Wait      *waitModel   `tfsdk:"wait"`
+	Guard     *guardModel  `tfsdk:"guard"`
+	readModel
 
 	Observer  types.String           `tfsdk:"observer"`
 	Members   []memberModel          `tfsdk:"members"`
@@ -113,49 +109,32 @@ func (d *membersDataSource) Schema(ctx context.Context, _ datasource.SchemaReque
 	}
 }
 
-func (d *membersDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+func (d *membersDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	read(ctx, d.shared, req, resp, &membersModel{})
 }
 
-func (d *membersDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model membersModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	timeout, diags := model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-
-	filter := membership.Filter{Statuses: model.Status}
-	if model.Status == nil {
+func (m *membersModel) look(ctx context.Context, sh *shared, diags *diag.Diagnostics) {
+	filter := membership.Filter{Statuses: m.Status}
+	if m.Status == nil {
 		filter.Statuses = []string{membership.Alive}
 	}
-	resp.Diagnostics.Append(model.Tags.ElementsAs(ctx, &filter.Tags, false)...)
-	if !model.NameRegex.IsNull() {
-		expr, err := membership.CompileName(model.NameRegex.ValueString())
+	diags.Append(m.Tags.ElementsAs(ctx, &filter.Tags, false)...)
+	if !m.NameRegex.IsNull() {
+		expr, err := membership.CompileName(m.NameRegex.ValueString())
 		if err != nil {
-			resp.Diagnostics.AddAttributeError(path.Root("name_regex"), "The value must be a regular expression", sentence(err.Error()))
+			diags.AddAttributeError(path.Root("name_regex"), "The value must be a regular expression", sentence(err.Error()))
 		}
 		filter.Name = expr
 	}
-	if resp.Diagnostics.HasError() {
+	if diags.HasError() {
 		return
 	}
-	var wait *membership.Wait
-	if model.Wait != nil {
-		want := model.Wait.want()
-		wait = &want
-	}
-
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	view, selected, err := choose(ctx, d.agent, wait, model.Guard.rule(), filter)
+	view, selected, err := choose(ctx, sh.agent, m.Wait.want(), m.Guard.rule(), filter)
 	if err != nil {
-		addError(&resp.Diagnostics, "The members could not be read", err)
+		addError(diags, "The members could not be read", err)
 		return
 	}
-	model.show(view, selected)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.show(view, selected)
 }
 
 // show fills in the results.

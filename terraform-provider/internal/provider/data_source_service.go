@@ -3,11 +3,11 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -17,17 +17,17 @@ import (
 var _ datasource.DataSourceWithConfigure = (*serviceDataSource)(nil)
 
 // serviceDataSource is the data source gossip_service.
-type serviceDataSource struct{ *shared }
+type serviceDataSource struct{ ofDataSource }
 
 func newServiceDataSource() datasource.DataSource { return &serviceDataSource{} }
 
 type serviceModel struct {
-	Name            types.String   `tfsdk:"name"`
-	Tags            types.Map      `tfsdk:"tags"`
-	IncludeDraining types.Bool     `tfsdk:"include_draining"`
-	Wait            *waitModel     `tfsdk:"wait"`
-	Guard           *guardModel    `tfsdk:"guard"`
-	Timeouts        timeouts.Value `tfsdk:"timeouts"`
+	Name            types.String `tfsdk:"name"`
+	Tags            types.Map    `tfsdk:"tags"`
+	IncludeDraining types.Bool   `tfsdk:"include_draining"`
+	Wait            *waitModel   `tfsdk:"wait"`
+	Guard           *guardModel  `tfsdk:"guard"`
+	readModel
 
 	Observer  types.String             `tfsdk:"observer"`
 	Instances []instanceModel          `tfsdk:"instances"`
@@ -135,41 +135,25 @@ func (d *serviceDataSource) Schema(ctx context.Context, _ datasource.SchemaReque
 	}
 }
 
-func (d *serviceDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
+func (d *serviceDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	read(ctx, d.shared, req, resp, &serviceModel{})
 }
 
-func (d *serviceDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model serviceModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	timeout, diags := model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
+func (m *serviceModel) look(ctx context.Context, sh *shared, diags *diag.Diagnostics) {
 	filter := membership.Filter{
 		Statuses: []string{membership.Alive},
-		Service:  &membership.ServiceFilter{Name: model.Name.ValueString(), Draining: model.IncludeDraining.ValueBool()},
+		Service:  &membership.ServiceFilter{Name: m.Name.ValueString(), Draining: m.IncludeDraining.ValueBool()},
 	}
-	resp.Diagnostics.Append(model.Tags.ElementsAs(ctx, &filter.Tags, false)...)
-	if resp.Diagnostics.HasError() {
+	diags.Append(m.Tags.ElementsAs(ctx, &filter.Tags, false)...)
+	if diags.HasError() {
 		return
 	}
-	var wait *membership.Wait
-	if model.Wait != nil {
-		want := model.Wait.want()
-		wait = &want
-	}
-
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	view, selected, err := choose(ctx, d.agent, wait, model.Guard.rule(), filter)
+	view, selected, err := choose(ctx, sh.agent, m.Wait.want(), m.Guard.rule(), filter)
 	if err != nil {
-		addError(&resp.Diagnostics, "The service could not be read", err)
+		addError(diags, "The service could not be read", err)
 		return
 	}
-	model.show(view.Observer, membership.Instances(selected, model.Name.ValueString()))
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.show(view.Observer, membership.Instances(selected, m.Name.ValueString()))
 }
 
 // show fills in the results.

@@ -79,21 +79,9 @@ func gateAttribute(description string) schema.Attribute {
 				MarkdownDescription: "Fewest members that must answer well, in percent of those that are to answer. At least one always must.",
 				Validators:          []validator.Float64{float64validator.Between(0, 100)},
 			},
-			"timeout": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "For how long the query is asked again until enough answer well; a round under way then is finished. Defaults to `1m`.",
-				Validators:          []validator.String{rule.Duration(time.Millisecond)},
-			},
-			"query_timeout": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long one query waits for answers. It ends as soon as all have answered. Defaults to `5s`.",
-				Validators:          []validator.String{rule.Duration(time.Millisecond)},
-			},
-			"interval": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "Pause before the query is asked again. Defaults to `2s`.",
-				Validators:          []validator.String{rule.Duration(leastPoll)},
-			},
+			"timeout":       durationAttribute("For how long the query is asked again until enough answer well; a round under way then is finished. Defaults to `1m`.", time.Millisecond),
+			"query_timeout": durationAttribute("How long one query waits for answers. It ends as soon as all have answered. Defaults to `5s`.", time.Millisecond),
+			"interval":      durationAttribute("Pause before the query is asked again. Defaults to `2s`.", leastPoll),
 		},
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/membership"
-	"github.com/seed-645ce708/gossip/terraform-provider/internal/rule"
 )
 
 var (
@@ -30,7 +29,7 @@ const defaultBarrierTimeout = 5 * time.Minute
 
 // barrierResource is the resource gossip_barrier: it exists once the cluster was as wanted, and gives an order to what
 // happens within one apply.
-type barrierResource struct{ *shared }
+type barrierResource struct{ happened }
 
 func newBarrierResource() resource.Resource { return &barrierResource{} }
 
@@ -65,11 +64,7 @@ func (r *barrierResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "Tags that the members must have, each with exactly this value.",
 				PlanModifiers:       []planmodifier.Map{mapplanmodifier.RequiresReplace()},
 			},
-			"stable_for": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: descStableFor,
-				Validators:          []validator.String{rule.Duration(0)},
-			},
+			"stable_for": durationAttribute(descStableFor, 0),
 			"triggers": schema.MapAttribute{
 				ElementType:         types.StringType,
 				Optional:            true,
@@ -94,10 +89,6 @@ func (r *barrierResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 		},
 	}
-}
-
-func (r *barrierResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *barrierResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -131,22 +122,6 @@ func (r *barrierResource) Create(ctx context.Context, req resource.CreateRequest
 	plan.MetAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
 }
-
-// Read keeps the state: the barrier was met, whatever came after.
-func (r *barrierResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
-
-// Update takes over what needs no new wait.
-func (r *barrierResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan barrierModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
-}
-
-// Delete forgets that the barrier was met.
-func (r *barrierResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
 func (r *barrierResource) ImportState(_ context.Context, _ resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	resp.Diagnostics.AddError("A barrier cannot be imported",

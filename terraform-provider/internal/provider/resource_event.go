@@ -43,7 +43,7 @@ const defaultEventTimeout = 30 * time.Second
 
 // eventResource is the resource gossip_event. It stands for the act of firing and for nothing on the agent,
 // so that only its creation needs one.
-type eventResource struct{ *shared }
+type eventResource struct{ happened }
 
 func newEventResource() resource.Resource { return &eventResource{} }
 
@@ -130,11 +130,7 @@ func (r *eventResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 					"not get it, or whose handler failed, fails the apply. Members of stock Serf cannot tell and do not count. A stock Serf agent " +
 					"to talk to cannot wait, and fires nothing.",
 				Attributes: map[string]schema.Attribute{
-					"timeout": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "Longest time to wait for receipts. Defaults to `30s`; at most `10m`.",
-						Validators:          []validator.String{rule.Duration(time.Millisecond)},
-					},
+					"timeout": durationAttribute("Longest time to wait for receipts. Defaults to `30s`; at most `10m`.", time.Millisecond),
 					"accept_failures": schema.Int64Attribute{
 						Optional:            true,
 						MarkdownDescription: "Number of members that may miss the event or fail to handle it. Defaults to `0`.",
@@ -197,10 +193,6 @@ func (r *eventResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 func (r *eventResource) ConfigValidators(context.Context) []resource.ConfigValidator {
 	return []resource.ConfigValidator{resourcevalidator.Conflicting(
 		path.MatchRoot("payload"), path.MatchRoot("payload_base64"), path.MatchRoot("payload_wo"))}
-}
-
-func (r *eventResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan refuses an event that the agent would refuse for its size, if that is known.
@@ -328,19 +320,6 @@ func (r *eventResource) fire(ctx context.Context, timeout time.Duration, m *even
 	diags.Append(more...)
 	m.Approved, more = types.ListValueFrom(ctx, types.StringType, approved)
 	diags.Append(more...)
-}
-
-// Read keeps the state: there is nothing on the agent to compare it with.
-func (r *eventResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
-
-// Update takes over what needs no new event: how to wait, the gate, what to do at the end, timeouts.
-func (r *eventResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan eventModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
 }
 
 // Delete forgets that the event was fired, which cannot be taken back, and fires the event of on_destroy.

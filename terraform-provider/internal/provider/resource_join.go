@@ -48,7 +48,7 @@ const (
 )
 
 // joinResource is the resource gossip_join: the fact that the agent is one of a cluster.
-type joinResource struct{ *shared }
+type joinResource struct{ ofResource }
 
 func newJoinResource() resource.Resource { return &joinResource{} }
 
@@ -148,10 +148,6 @@ func (r *joinResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 			},
 		},
 	}
-}
-
-func (r *joinResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan plans joined as true whatever it is, so that an agent standing alone is a difference to repair.

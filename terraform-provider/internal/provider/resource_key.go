@@ -37,7 +37,7 @@ var (
 const defaultKeyTimeout = time.Minute
 
 // keyResource is the resource gossip_key: one encryption key on the keyring of every node. Terraform never keeps the key.
-type keyResource struct{ *shared }
+type keyResource struct{ ofResource }
 
 func newKeyResource() resource.Resource { return &keyResource{} }
 
@@ -132,10 +132,6 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 	if known(config.Generate) && !config.Generate.ValueBool() {
 		resp.Diagnostics.AddAttributeError(path.Root("generate"), "There is no key", "Set generate to true, or give a key as key_wo instead.")
 	}
-}
-
-func (r *keyResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan plans complete as true where it is required, so that a node which lacks the key is a difference to repair.

@@ -26,7 +26,7 @@ var (
 const importedPrimary = "primary"
 
 // primaryKeyResource is the resource gossip_primary_key: which installed key the nodes encrypt with.
-type primaryKeyResource struct{ *shared }
+type primaryKeyResource struct{ ofResource }
 
 func newPrimaryKeyResource() resource.Resource { return &primaryKeyResource{} }
 
@@ -62,10 +62,6 @@ func (r *primaryKeyResource) Schema(ctx context.Context, _ resource.SchemaReques
 			},
 		},
 	}
-}
-
-func (r *primaryKeyResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan plans consistent as true, so that nodes which differ are a difference to repair.

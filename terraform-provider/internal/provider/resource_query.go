@@ -40,7 +40,7 @@ const (
 )
 
 // queryResource is the resource gossip_query: a question that was asked once, and its answers.
-type queryResource struct{ *shared }
+type queryResource struct{ happened }
 
 func newQueryResource() resource.Resource { return &queryResource{} }
 
@@ -102,11 +102,7 @@ func (r *queryResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 				PlanModifiers:       []planmodifier.Int64{int64planmodifier.RequiresReplace()},
 				Validators:          []validator.Int64{int64validator.Between(0, maxRelayFactor)},
 			},
-			"query_timeout": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long to wait for answers. It ends as soon as all that are asked have answered. Defaults to `5s`.",
-				Validators:          []validator.String{rule.Duration(time.Millisecond)},
-			},
+			"query_timeout": durationAttribute("How long to wait for answers. It ends as soon as all that are asked have answered. Defaults to `5s`.", time.Millisecond),
 			"min_responses": schema.Int64Attribute{
 				Optional:            true,
 				MarkdownDescription: "Fewest members that must answer, or the apply fails. Defaults to `0`.",
@@ -148,10 +144,6 @@ func (r *queryResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			},
 		},
 	}
-}
-
-func (r *queryResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *queryResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -206,22 +198,6 @@ func (m *queryModel) show(ctx context.Context, answers map[string][]byte, diags 
 	diags.Append(more...)
 	m.AskedAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
 }
-
-// Read keeps the state: asking again is what a trigger is for.
-func (r *queryResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
-
-// Update takes over what needs no new question.
-func (r *queryResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan queryModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
-}
-
-// Delete forgets the answers.
-func (r *queryResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
 func (r *queryResource) ImportState(_ context.Context, _ resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	resp.Diagnostics.AddError("A query cannot be imported",

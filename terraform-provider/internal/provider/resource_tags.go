@@ -37,7 +37,7 @@ var (
 const defaultTagsTimeout = 30 * time.Second
 
 // tagsResource is the resource gossip_tags: some tags of the agent that the provider talks to, and no others.
-type tagsResource struct{ *shared }
+type tagsResource struct{ ofResource }
 
 func newTagsResource() resource.Resource { return &tagsResource{} }
 
@@ -88,10 +88,6 @@ func (r *tagsResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 			}),
 		},
 	}
-}
-
-func (r *tagsResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.shared = fromProvider(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan finds tags that cannot fit while planning. What other tags the agent has is not known then.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +27,7 @@ import (
 type serf struct {
 	rpc, gossip string
 	events      string // file that its handler writes to: a line of name and payload for each event
+	log         string // file with what it prints
 	args        []string
 	stop        func()
 }
@@ -47,7 +50,7 @@ func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...
 		t.Skipf("this test needs Debian's serf: %v", err)
 	}
 	dir := t.TempDir()
-	s := &serf{events: filepath.Join(dir, "events")}
+	s := &serf{events: filepath.Join(dir, "events"), log: filepath.Join(dir, "log")}
 	settings := map[string]any{"rpc_auth": token, "event_handlers": []string{
 		"user=printf '%s %s\\n' \"$SERF_USER_EVENT\" \"$(cat)\" >> " + s.events,
 		"query:release=printf v1",
@@ -79,7 +82,13 @@ func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...
 // start reports whether the agent answers; if not, it has ended.
 func (s *serf) start(t *testing.T, token string) bool {
 	t.Helper()
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own
 	cmd := exec.Command(s.args[0], s.args[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +115,20 @@ func (s *serf) start(t *testing.T, token string) bool {
 		return err == nil
 	})
 	return !gone
+}
+
+// keyChanges returns what the agent was asked to do with keys, in order, by its own log. What was repeated counts once.
+func (s *serf) keyChanges(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var changes []string
+	for _, m := range regexp.MustCompile(`Received (install|use|remove)-key query`).FindAllStringSubmatch(string(text), -1) {
+		changes = append(changes, m[1])
+	}
+	return slices.Compact(changes)
 }
 
 func freePort(t *testing.T, host string) string {
@@ -263,6 +286,13 @@ data "gossip_coordinates" "c" {}
 		resource.TestStep{
 			Config:           config("web", "2"),
 			ConfigPlanChecks: planned(plancheck.ResourceActionCreateBeforeDestroy, "gossip_key.k"),
+			Check: func(*terraform.State) error {
+				want := []string{"install", "use", "install", "use", "remove"} // the first version, and its replacement
+				if got := agent.keyChanges(t); !slices.Equal(got, want) {
+					return errorf("serf was asked to %v keys, want %v", got, want)
+				}
+				return nil
+			},
 		},
 		resource.TestStep{
 			Config:      config("web", "2") + "resource \"gossip_event\" \"waits\" {\n  name = \"deploy\"\n  wait = {}\n}\n",
