@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -332,9 +333,10 @@ func (a *Agent) quit(reason error) {
 	})
 }
 
-// Reload takes over from cfg what may change while the agent runs: log level, event handlers, tags, and what the
-// settings say of signals, which is returned for the caller to obey. Tags that were changed at run time stay.
-// With an error, everything before the step that failed has been taken over.
+// Reload takes over from cfg what may change while the agent runs: log level, event handlers, tags, keys of DNS and who may
+// what with them, and what the settings say of signals, which is returned for the caller to obey. Tags that were changed at run
+// time stay. What else differs is logged by its name. With an error nothing was taken over, unless it is about tags, which
+// may fail to spread after all else was.
 func (a *Agent) Reload(cfg Config) (Config, error) {
 	a.reload.Lock()
 	defer a.reload.Unlock()
@@ -355,19 +357,34 @@ func (a *Agent) Reload(cfg Config) (Config, error) {
 	if err != nil {
 		return a.settings, err
 	}
+	reloadDNS, err := a.prepareDNS(next)
+	if err != nil {
+		return a.settings, err
+	}
+	if kept := a.settings.Kept(cfg); len(kept) > 0 {
+		a.log.Warn("settings that changed are taken over by a restart only", "settings", strings.Join(kept, ", "))
+	}
 	a.logs.SetLevel(level)
 	a.handlers.Replace(specs)
+	reloadDNS()
 	if err := a.reloadTags(next.Tags); err != nil {
 		return a.settings, fmt.Errorf("failed to update tags: %w", err)
-	}
-	if a.dns != nil {
-		if err := a.dns.Reload(); err != nil {
-			return a.settings, fmt.Errorf("failed to reload files of DNS: %w", err)
-		}
 	}
 	a.settings = next
 	a.log.Info("configuration reloaded")
 	return next, nil
+}
+
+// prepareDNS reads what DNS takes over, and returns what puts it in use.
+func (a *Agent) prepareDNS(next Config) (commit func(), err error) {
+	if a.dns == nil {
+		return func() {}, nil
+	}
+	cfg, err := dnsbridge.Settings(next, a.opts.Version)
+	if err != nil {
+		return nil, err
+	}
+	return a.dns.Prepare(cfg)
 }
 
 // ReleaseLog lets log lines out that Options.HoldLog kept back.

@@ -77,9 +77,11 @@ func BenchmarkSigned(b *testing.B) {
 		b.Fatal(err)
 	}
 	r := newResponder(z)
-	if r.policy.signer, err = dnssec.NewSigner([]*dnssec.Key{k}); err != nil {
+	signer, err := dnssec.NewSigner([]*dnssec.Key{k})
+	if err != nil {
 		b.Fatal(err)
 	}
+	r.signWith(signer)
 	for name, qname := range map[string]string{"A": "web1.node.gossip.", "service": "many.service.gossip.", "NXDOMAIN": "nope.gossip."} {
 		packet, err := secureQuery(qname, dns.TypeA).Pack()
 		if err != nil {

@@ -19,7 +19,7 @@ type quick struct {
 const quickSize = 2048
 
 func newQuick(policy *policy, stats *counters) *quick {
-	return &quick{packed: packed.New(packed.Config{Size: advertised, Signed: policy.signer != nil, Cookies: policy.cookies != nil}), policy: policy, stats: stats}
+	return &quick{packed: packed.New(packed.Config{Size: advertised, Cookies: policy.cookies != nil}), policy: policy, stats: stats}
 }
 
 // respond writes the reply to a packet into out, up to its capacity, and returns it. It reports false if the packet is not
@@ -28,7 +28,9 @@ func (q *quick) respond(out, packet []byte, z *zone.Zone, p path) (reply []byte,
 	if z == nil {
 		return nil, false
 	}
-	reply, result := q.packed.Respond(out, packet, z, packed.Path{TCP: p.tcp, UDPLimit: p.udpLimit})
+	reply, result := q.packed.Respond(out, packet, z, packed.Path{
+		TCP: p.tcp, UDPLimit: p.udpLimit, Signed: q.policy.identity.load().signer != nil,
+	})
 	if reply == nil {
 		return nil, false
 	}

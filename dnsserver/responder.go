@@ -6,7 +6,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/seed-645ce708/gossip/dnsserver/dnssec"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
@@ -20,6 +19,7 @@ type path struct {
 	tls    bool // TCP with TLS
 	client netip.Addr
 	now    time.Time      // with the monotonic clock
+	id     *identity      // that the message is served with; nil until general has it
 	signed *tsig.Exchange // signs the reply; nil if the query was not signed
 	// send sends a message before the reply, as transfers over TCP do. It keeps the packet no longer than it runs.
 	send func(packet []byte) error
@@ -38,10 +38,9 @@ type policy struct {
 	origin        time.Time    // from which the limiter counts time
 	nsid          string       // "": none
 	version       string       // "": refused
-	keys          *tsig.Keyring
+	identity      *identityRef
 	transfers     *transfer.Server // nil: all are refused
 	status        func() []string  // nil: none
-	signer        *dnssec.Signer   // nil: nothing is signed
 }
 
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
@@ -80,7 +79,8 @@ func (r *responder) general(packet []byte, p path) []byte {
 		return nil
 	}
 	req := parse(packet)
-	refused := r.open(&req, &p)
+	p.id = r.policy.identity.load()
+	refused := open(&req, &p)
 	if r.transfers(&req, p) {
 		return r.transfer(&req, p)
 	}
@@ -100,7 +100,7 @@ func (r *responder) general(packet []byte, p path) []byte {
 		return nil
 	}
 	r.packed = out
-	out = r.seal(out, packet, p, refused)
+	out = seal(out, packet, p, refused)
 	r.stats.count(&req, rep)
 	r.stats.latency.observe(time.Since(p.now))
 	return out

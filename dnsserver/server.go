@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,8 +24,10 @@ type Server struct {
 	cfg    Config
 	policy policy
 	cert   *certfile.Pair // nil without TLS
-	tally  tally
-	conns  *conns
+	// ownSecrets: the secrets of cookies are random, and not those of a file.
+	ownSecrets atomic.Bool
+	tally      tally
+	conns      *conns
 
 	mu       sync.Mutex
 	started  bool
@@ -46,15 +48,20 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, conns: newConns(cfg.MaxTCP, cfg.MaxTCPPerClient), done: make(chan struct{})}
 	s.policy = policy{
 		requireCookie: cfg.Cookies == CookiesRequire, origin: time.Now(), nsid: cfg.NSID, version: cfg.Version,
-		keys: cfg.Keys, transfers: cfg.Transfers, status: cfg.Status, signer: cfg.Signer,
+		identity: newIdentityRef(identity{cfg.Keys, cfg.Signer}), transfers: cfg.Transfers, status: cfg.Status,
 	}
 	if cfg.RateLimit > 0 {
 		s.policy.limiter = rrl.New(rrl.Config{Rate: cfg.RateLimit, Slip: cfg.RateSlip, Exempt: cfg.RateExempt})
 	}
 	if cfg.Cookies != CookiesOff {
 		s.policy.cookies = cookie.NewJar(cookie.Random())
-		if err := s.readSecrets(); err != nil {
+		s.ownSecrets.Store(cfg.CookieFile == "")
+		secrets, err := s.readSecrets(cfg.CookieFile)
+		if err != nil {
 			return nil, err
+		}
+		if secrets != nil {
+			s.policy.cookies.Set(secrets)
 		}
 	}
 	if cfg.tls() {
@@ -66,37 +73,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// readSecrets takes the secrets of cookies from the file, if there is one.
-func (s *Server) readSecrets() error {
-	if s.cfg.CookieFile == "" || s.policy.cookies == nil {
-		return nil
-	}
-	text, err := os.ReadFile(s.cfg.CookieFile)
-	if err != nil {
-		return fmt.Errorf("secrets of dns cookies: %w", err)
-	}
-	secrets, err := cookie.ParseSecrets(string(text))
-	if err != nil {
-		return fmt.Errorf("secrets of dns cookies: %s: %w", s.cfg.CookieFile, err)
-	}
-	s.policy.cookies.Set(secrets)
-	return nil
-}
-
-// Reload reads the files of the configuration again. Of those that cannot be used, what was read before stays in use.
-func (s *Server) Reload() error {
-	err := s.readSecrets()
-	if s.cert != nil {
-		err = errors.Join(err, s.cert.Reload())
-	}
-	return err
-}
-
 // secretLife is how long a random secret makes cookies. The one before it is accepted for as long again, which is
 // longer than any cookie is good.
 const secretLife = 24 * time.Hour
 
-// rollSecrets puts a new secret in place each day.
+// rollSecrets puts a new secret in place each day, while they are our own.
 func (s *Server) rollSecrets() {
 	tick := time.NewTicker(secretLife)
 	defer tick.Stop()
@@ -105,7 +86,9 @@ func (s *Server) rollSecrets() {
 		case <-s.done:
 			return
 		case <-tick.C:
-			s.policy.cookies.Roll(cookie.Random())
+			if s.ownSecrets.Load() {
+				s.policy.cookies.Roll(cookie.Random())
+			}
 		}
 	}
 }
@@ -144,7 +127,7 @@ func (s *Server) Start() error {
 		config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.Certificate, NextProtos: []string{"dot"}}
 		s.wg.Go(func() { s.serveTCP(s.tls, config) })
 	}
-	if s.policy.cookies != nil && s.cfg.CookieFile == "" {
+	if s.policy.cookies != nil {
 		s.wg.Go(s.rollSecrets)
 	}
 	return nil

@@ -19,10 +19,10 @@ type secured struct {
 
 // secured returns nil for a zone that is not signed.
 func (r *responder) secured(z *zone.Zone, p path) *secured {
-	if !r.policy.signer.Signs(z.Origin()) {
+	if !p.id.signer.Signs(z.Origin()) {
 		return nil
 	}
-	return &secured{r, p, z, r.policy.signer}
+	return &secured{r, p, z, p.id.signer}
 }
 
 // answer fills in the reply, and signs it for who sets the DO bit.

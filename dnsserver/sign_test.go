@@ -34,6 +34,11 @@ func newSigner(t *testing.T, keys ...*dnssec.Key) *dnssec.Signer {
 	return s
 }
 
+// signWith has the responder sign with these keys.
+func (r *responder) signWith(s *dnssec.Signer) {
+	r.policy.identity = newIdentityRef(identity{signer: s})
+}
+
 // verifier checks every set of a reply, and returns the types of the NSEC record if there is one.
 type verifier struct {
 	t   *testing.T
@@ -95,7 +100,7 @@ func TestSignedAnswers(t *testing.T) {
 	k := newKey(t, "gossip", dnssec.ECDSAP256)
 	v := newVerifier(t, k)
 	r := newResponder(z)
-	r.policy.signer = newSigner(t, k)
+	r.signWith(newSigner(t, k))
 	r.quick = newQuick(&r.policy, r.stats)
 	for do, m := range map[bool]*dns.Msg{true: new(dns.Msg).SetQuestion("web1.node.gossip.", dns.TypeA), false: new(dns.Msg).SetQuestion("nope.gossip.", dns.TypeA)} {
 		m.SetEdns0(4096, do)
@@ -149,7 +154,7 @@ func TestSignedHosts(t *testing.T) {
 	k := newKey(t, "gossip", dnssec.Ed25519)
 	v := newVerifier(t, k)
 	r := newResponder(testZone(t, 30, zone.OrderRandom))
-	r.policy.signer = newSigner(t, k)
+	r.signWith(newSigner(t, k))
 	for _, limit := range []int{512, 1232, 1800, 2500, 4096} {
 		q := secureQuery("many.service.gossip.", dns.TypeSRV)
 		q.IsEdns0().SetUDPSize(uint16(limit))
@@ -177,7 +182,7 @@ func TestHugeSignedAnswer(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, "gossip", dnssec.ECDSAP256)
 	r := newResponder(testZone(t, 5000, zone.OrderRandom))
-	r.policy.signer = newSigner(t, k)
+	r.signWith(newSigner(t, k))
 	m := ask(t, r, secureQuery("many.service.gossip.", dns.TypeA), overTCP)
 	newVerifier(t, k).check(m)
 	if len(m.Answer) < 4000 {
@@ -190,7 +195,7 @@ func TestSignedDenial(t *testing.T) {
 	k := newKey(t, "gossip", dnssec.ECDSAP256)
 	v := newVerifier(t, k)
 	r := newResponder(testZone(t, 0, zone.OrderRandom))
-	r.policy.signer = newSigner(t, k)
+	r.signWith(newSigner(t, k))
 	r.quick = newQuick(&r.policy, r.stats)
 	for _, tt := range []struct {
 		name  string
@@ -253,7 +258,7 @@ func TestUnsignedZones(t *testing.T) {
 	}}})
 	reverse := newKey(t, "10.in-addr.arpa", dnssec.ECDSAP256)
 	r := newResponder(z)
-	r.policy.signer = newSigner(t, reverse)
+	r.signWith(newSigner(t, reverse))
 	q := secureQuery("web1.node.gossip.", dns.TypeA)
 	q.IsEdns0().SetCo()
 	if m := ask(t, r, q, overUDP); len(m.Answer) != 1 || m.IsEdns0().Co() {

@@ -11,11 +11,11 @@ import (
 
 // open checks the signature of a message that has one (TSIG, RFC 8945), and takes it off: all else is done as if it had not
 // been there, and seal signs the reply. It returns why the message is refused, if it is.
-func (r *responder) open(req *request, p *path) *tsig.Error {
+func open(req *request, p *path) *tsig.Error {
 	if !req.signed || req.broken {
 		return nil
 	}
-	plain, exchange, err := r.policy.keys.Open(req.packet, p.now)
+	plain, exchange, err := p.id.keys.Open(req.packet, p.now)
 	var refused *tsig.Error
 	if errors.As(err, &refused) {
 		return refused
@@ -28,10 +28,10 @@ func (r *responder) open(req *request, p *path) *tsig.Error {
 }
 
 // seal signs a reply, if the query was signed.
-func (r *responder) seal(out, query []byte, p path, refused *tsig.Error) []byte {
+func seal(out, query []byte, p path, refused *tsig.Error) []byte {
 	switch {
 	case refused != nil:
-		return r.policy.keys.Refusal(out, query, refused, p.now)
+		return p.id.keys.Refusal(out, query, refused, p.now)
 	case p.signed != nil:
 		return p.signed.Seal(out, p.now)
 	}

@@ -111,7 +111,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestCertificateIsReadAgain: on Reload at once, and by itself when a client comes after it changed; nonsense changes nothing.
+// TestCertificateIsReadAgain: on a reload at once, and by itself when a client comes after it changed; nonsense changes nothing.
 func TestCertificateIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -138,11 +138,12 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Fatalf("got %s", got)
 	}
 	writeCert(t, dir, "second.example")
-	if err := s.Reload(); err != nil {
+	files := Material{TLSCert: certFile, TLSKey: keyFile}
+	if err := reload(s, files); err != nil {
 		t.Fatal(err)
 	}
 	if got := nameOf(t, s.TLSAddr()); got != "second.example" {
-		t.Errorf("after Reload: %s", got)
+		t.Errorf("after a reload: %s", got)
 	}
 	writeCert(t, dir, "a-longer-name.example")
 	becomes("the new certificate is not served", func() bool { return nameOf(t, s.TLSAddr()) == "a-longer-name.example" })
@@ -153,8 +154,15 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if got := nameOf(t, s.TLSAddr()); got != "a-longer-name.example" {
 		t.Errorf("with a broken file: %s", got)
 	}
-	if err := s.Reload(); err == nil || !strings.Contains(err.Error(), certFile) {
-		t.Errorf("Reload: %v", err)
+	if err := reload(s, files); !errors.Is(err, ErrTLS) || !strings.Contains(err.Error(), certFile) {
+		t.Errorf("reload: %v", err)
+	}
+	elsewhere, key := writeCert(t, t.TempDir(), "elsewhere.example")
+	if err := reload(s, Material{TLSCert: elsewhere, TLSKey: key}); err != nil {
+		t.Error(err)
+	}
+	if got := nameOf(t, s.TLSAddr()); got != "elsewhere.example" {
+		t.Errorf("with other files: %s", got)
 	}
 }
 
@@ -185,7 +193,7 @@ func TestTLSRefused(t *testing.T) {
 	}
 }
 
-// TestCookieFile: secrets come from the file, come anew with Reload, and are not lost to a broken file.
+// TestCookieFile: secrets come from the file, come anew with a reload, and are not lost to a broken file.
 func TestCookieFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secrets")
@@ -234,7 +242,7 @@ func TestCookieFile(t *testing.T) {
 		{two, true, dns.RcodeBadCookie},
 	} {
 		write(step.text)
-		if err := second.Reload(); (err == nil) != step.ok {
+		if err := reload(second, Material{CookieFile: file}); (err == nil) != step.ok {
 			t.Errorf("%q: %v", step.text, err)
 		}
 		if rcode, _ := ask(second, fresh); rcode != step.rcode {
@@ -243,5 +251,19 @@ func TestCookieFile(t *testing.T) {
 	}
 	if good := second.Stats().CookiesGood; good != 3 {
 		t.Errorf("%d good cookies, want 3", good)
+	}
+	// Without a file the secret is random again, and stays the same until its day is over.
+	if err := reload(second, Material{}); err != nil {
+		t.Error(err)
+	}
+	rcode, fresh = ask(second, fresh)
+	if rcode != dns.RcodeBadCookie {
+		t.Errorf("without the file: %d", rcode)
+	}
+	if err := reload(second, Material{}); err != nil {
+		t.Error(err)
+	}
+	if rcode, _ = ask(second, fresh); rcode != 0 {
+		t.Errorf("without a file as before: %d", rcode)
 	}
 }

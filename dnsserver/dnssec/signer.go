@@ -45,8 +45,26 @@ func NewSigner(keys []*Key) (*Signer, error) {
 	return s, nil
 }
 
-// Zones lists the zones that are signed.
+// Equal reports whether two signers have the same keys; nil has none.
+func (s *Signer) Equal(other *Signer) bool { return slices.Equal(s.Keys(), other.Keys()) }
+
+// Keys lists the keys by zone, tag and algorithm. Nil has none.
+func (s *Signer) Keys() []string {
+	var keys []string
+	for _, z := range s.Zones() {
+		for _, k := range s.keys[z] {
+			keys = append(keys, k.String())
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Zones lists the zones that are signed. Nil signs none.
 func (s *Signer) Zones() []string {
+	if s == nil {
+		return nil
+	}
 	var zones []string
 	for z := range s.keys {
 		zones = append(zones, z)

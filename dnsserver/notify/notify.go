@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,8 @@ type Target struct {
 // Config describes a Notifier.
 type Config struct {
 	// Source returns the zone, or nil if there is none to be trusted yet.
-	Source  func() *zone.Zone
+	Source func() *zone.Zone
+	// Targets are whom to tell at first (see SetTargets).
 	Targets []Target
 	// Advance gives the zone of that name a later serial than past.
 	Advance func(origin string, past uint32)
@@ -74,11 +76,21 @@ type Stats struct {
 // Notifier tells secondaries of changes. Use Start, then Close. Its methods are safe for concurrent use.
 type Notifier struct {
 	cfg    Config
+	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	wake   []chan struct{} // one for each target, with room for one
+
+	mu        sync.Mutex
+	followers []follower
 
 	sent, answered, failed atomic.Uint64
+}
+
+// follower keeps one secondary informed.
+type follower struct {
+	target Target
+	wake   chan struct{} // has room for one
+	cancel context.CancelFunc
 }
 
 // Start begins with a notification of the version that there is, as secondaries may have an older one from before a restart.
@@ -94,21 +106,44 @@ func Start(cfg Config) *Notifier {
 		cfg.Log = silence{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &Notifier{cfg: cfg, cancel: cancel}
-	for _, target := range cfg.Targets {
-		wake := make(chan struct{}, 1)
-		n.wake = append(n.wake, wake)
-		n.wg.Go(func() { n.follow(ctx, target, wake) })
-	}
-	n.Changed()
+	n := &Notifier{cfg: cfg, ctx: ctx, cancel: cancel}
+	n.SetTargets(cfg.Targets)
 	return n
 }
 
+// SetTargets says whom to tell from now on. Who was told already, with the same key, hears of the next change; all others
+// of the version that there is. It must not be called after Close.
+func (n *Notifier) SetTargets(targets []Target) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	old := n.followers
+	n.followers = nil
+	for _, target := range targets {
+		if i := slices.IndexFunc(old, func(f follower) bool { return f.target.equal(target) }); i >= 0 {
+			n.followers = append(n.followers, old[i])
+			old = slices.Delete(old, i, i+1)
+			continue
+		}
+		ctx, cancel := context.WithCancel(n.ctx)
+		f := follower{target, make(chan struct{}, 1), cancel}
+		n.followers = append(n.followers, f)
+		f.wake <- struct{}{}
+		n.wg.Go(func() { n.follow(ctx, target, f.wake) })
+	}
+	for _, f := range old {
+		f.cancel()
+	}
+}
+
+func (t Target) equal(other Target) bool { return t.Addr == other.Addr && t.Key.Equal(other.Key) }
+
 // Changed says that there is a newer version. It does not wait.
 func (n *Notifier) Changed() {
-	for _, wake := range n.wake {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, f := range n.followers {
 		select {
-		case wake <- struct{}{}:
+		case f.wake <- struct{}{}:
 		default: // woken already
 		}
 	}

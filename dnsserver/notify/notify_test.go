@@ -24,6 +24,7 @@ type secondary struct {
 	serial atomic.Uint32 // what it has; 0: nothing
 	rcode  atomic.Int32  // of its answers to notifications
 	deaf   atomic.Bool   // does not answer
+	key    atomic.Value  // that the last message was signed with
 
 	mu   sync.Mutex
 	told []string // serials, and when
@@ -55,6 +56,9 @@ func (s *secondary) answer(packet []byte) []byte {
 	plain, signed, err := s.keys.Open(packet, time.Now())
 	if err != nil {
 		panic(err) // the notifier's signature is at fault
+	}
+	if signed != nil {
+		s.key.Store(signed.KeyName())
 	}
 	query := new(dns.Msg)
 	if err := query.Unpack(plain); err != nil {
@@ -185,6 +189,57 @@ func TestNotify(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who is new is told at once, as is who has another key; all others hear nothing of it, and who is not listed nothing more.
+func TestSetTargets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := func(name string, secret string) *tsig.Key {
+			k, err := tsig.NewKey(name, "hmac-sha256", secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k
+		}
+		const one, two = "b25lIHNlY3JldCBvZiB0aGlydHktdHdvIG9jdGV0cyE=", "dHdvIHNlY3JldCBvZiB0aGlydHktdHdvIG9jdGV0cyE="
+		keys, err := tsig.NewKeyring(key("one", one), key("two", two))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := &secondary{keys: keys}, &secondary{}
+		p := newPrimary(t)
+		n := Start(Config{Source: p.zone.Load, Advance: p.advance, Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			if addr == "a:53" {
+				return a.dial(ctx, addr)
+			}
+			return b.dial(ctx, addr)
+		}})
+		defer n.Close()
+		for i, step := range []struct {
+			targets []Target
+			a, b    string
+			key     any
+		}{
+			{nil, "[]", "[]", nil},
+			{[]Target{{"a:53", key("one", one)}}, "[101@1s]", "[]", "one."},
+			{[]Target{{"b:53", nil}, {"a:53", key("one", one)}}, "[101@1s 102@2s]", "[102@2s]", "one."},
+			{[]Target{{"a:53", key("two", two)}}, "[101@1s 102@2s 103@3s]", "[102@2s]", "two."},
+			{nil, "[101@1s 102@2s 103@3s]", "[102@2s]", "two."},
+		} {
+			n.SetTargets(step.targets)
+			n.SetTargets(step.targets) // nothing happens
+			if i > 0 {
+				p.change(i)
+				n.Changed()
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if a.heard() != step.a || b.heard() != step.b || a.key.Load() != step.key {
+				t.Errorf("step %d: heard %s and %s, the last with key %v", i, a.heard(), b.heard(), a.key.Load())
+			}
+		}
+	})
 }
 
 // Who does not answer, or does not want to hear, is told a few times and then of the next change alone.

@@ -38,7 +38,7 @@ type Logger interface {
 type Config struct {
 	// Source returns the zone, or nil if there is none to be trusted yet.
 	Source func() *zone.Zone
-	// Allow admits clients; without a rule nobody is.
+	// Allow admits clients at first (see SetRules); without a rule nobody is.
 	Allow []Rule
 	// MaxTransfers is how many may run at the same time; 0 means DefaultMaxTransfers.
 	MaxTransfers int
@@ -48,6 +48,7 @@ type Config struct {
 // Server answers requests for transfers. Its methods are safe for concurrent use.
 type Server struct {
 	cfg     Config
+	rules   atomic.Pointer[[]Rule]
 	running chan struct{} // holds one value for each transfer that runs
 	counts  counts
 	// lastRefusal is when the log last told of a refusal, in nanoseconds of Unix time.
@@ -78,12 +79,17 @@ func New(cfg Config) *Server {
 	if cfg.MaxTransfers <= 0 {
 		cfg.MaxTransfers = DefaultMaxTransfers
 	}
-	return &Server{
+	s := &Server{
 		cfg:       cfg,
 		running:   make(chan struct{}, cfg.MaxTransfers),
 		histories: make(map[string]*history),
 	}
+	s.SetRules(cfg.Allow)
+	return s
 }
+
+// SetRules says who is admitted from now on. Transfers that run go on.
+func (s *Server) SetRules(rules []Rule) { s.rules.Store(&rules) }
 
 // Stats returns what the server has done so far.
 func (s *Server) Stats() Stats {
@@ -118,7 +124,7 @@ func (s *Server) history(origin string) *history {
 // get to Serve.
 func (s *Server) Admits(from netip.Addr, signed *tsig.Exchange) bool {
 	who := identify(from, signed)
-	for _, rule := range s.cfg.Allow {
+	for _, rule := range *s.rules.Load() {
 		if rule.admits(who.addr, who.key) {
 			return true
 		}

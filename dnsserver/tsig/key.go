@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -69,6 +70,14 @@ func NewKey(name, algorithmName, secret string) (*Key, error) {
 	return k, nil
 }
 
+// Equal reports whether two keys have the same name, algorithm and secret; nil equals nil alone.
+func (k *Key) Equal(other *Key) bool {
+	if k == nil || other == nil {
+		return k == other
+	}
+	return k.Name == other.Name && k.algorithm == other.algorithm && hmac.Equal(k.secret, other.secret)
+}
+
 // String returns the name and the algorithm.
 func (k *Key) String() string { return k.Name + " (" + k.algorithm.name + ")" }
 
@@ -123,6 +132,14 @@ func (r *Keyring) Key(name string) (*Key, bool) {
 	}
 	k, ok := r.keys[strings.ToLower(dns.Fqdn(name))]
 	return k, ok
+}
+
+// Equal reports whether two sets have equal keys.
+func (r *Keyring) Equal(other *Keyring) bool {
+	if r == nil || other == nil {
+		return len(r.Names()) == len(other.Names())
+	}
+	return maps.EqualFunc(r.keys, other.keys, (*Key).Equal)
 }
 
 // Names lists the keys in order.

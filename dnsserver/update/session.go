@@ -218,10 +218,12 @@ func (s *session) tellLost() {
 }
 
 func (s *session) connect(ctx context.Context) error {
-	if s.conn != nil {
+	key := s.key.Load()
+	if s.conn != nil && s.conn.key.Equal(key) {
 		return nil
 	}
-	c, err := dial(ctx, s.cfg.Server, s.cfg.Key)
+	s.hangUp()
+	c, err := dial(ctx, s.cfg.Server, key)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -57,7 +58,7 @@ type Config struct {
 	Server string    // the primary: host:port
 	Zone   string    // of the primary, such as "example.com."
 	Name   string    // what our zone's name becomes there: the primary's zone, or a name in it; "" means our zone's name
-	Key    *tsig.Key // signs everything; nil: nothing is signed
+	Key    *tsig.Key // signs everything at first (see SetKey); nil: nothing is signed
 	// Owner tells our records from those of others who do the same, and must stay the same over restarts. Several agents of
 	// one cluster share it.
 	Owner string
@@ -92,6 +93,8 @@ type Updater struct {
 	marker  string
 	started time.Time
 	wake    chan struct{} // has room for one
+	key     atomic.Pointer[tsig.Key]
+	rekeyed chan struct{} // has room for one
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
@@ -129,7 +132,20 @@ func New(cfg Config) (*Updater, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dns update: owner: %w", err)
 	}
-	return &Updater{cfg: cfg, marker: marker, wake: make(chan struct{}, 1)}, nil
+	u := &Updater{cfg: cfg, marker: marker, wake: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1)}
+	u.key.Store(cfg.Key)
+	return u, nil
+}
+
+// SetKey says what signs from now on. Another key than before is tried at once, whatever failed with that.
+func (u *Updater) SetKey(key *tsig.Key) {
+	if key.Equal(u.key.Swap(key)) {
+		return
+	}
+	select {
+	case u.rekeyed <- struct{}{}:
+	default: // told already
+	}
 }
 
 // Start begins. It must be called once at most.
@@ -196,18 +212,20 @@ func (u *Updater) run(ctx context.Context) {
 	}
 }
 
-// pause waits for a change, or until it is time to look again. It reports false if ctx ended before.
+// pause waits for a change or another key, or until it is time to look again. It reports false if ctx ended before.
 func (u *Updater) pause(ctx context.Context, d time.Duration, all bool) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	wake := u.wake
 	if all {
-		wake = nil // nothing that comes makes a failure go away
+		wake = nil // no change makes a failure go away
 	}
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
+		return true
+	case <-u.rekeyed:
 		return true
 	case <-wake:
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +28,8 @@ func dnsCommand() *command {
 		args:     "[options]",
 		synopsis: "Answers DNS where no agent runs; exports, checks and connects the zone",
 		help: `Answers DNS as an agent does, from the members that an agent elsewhere knows, of gossip or Serf, or from a file that
-'gossip members -format json' wrote. It runs until it is interrupted; SIGHUP reads certificate and secrets again.
+'gossip members -format json' wrote. It runs until it is interrupted; on SIGHUP it takes over keys, certificate and secrets, and who
+may transfer the zone and is notified.
 
 Until the agent has listed its members the answer is SERVFAIL. While it cannot be reached, what was known last is
 answered, marked as stale, for -dns-stale-limit; then SERVFAIL again. The file is read anew when it changes; if it is
@@ -116,7 +118,8 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 	if err != nil {
 		return err
 	}
-	log := logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: c.stderr}).Logger("dns")
+	lines := logs.New(logs.Options{Level: level, Format: logs.Format(cfg.LogFormat), Output: c.stderr})
+	log := lines.Logger("dns")
 
 	m := mirror.New(mirror.Config{Local: src.node, StaleLimit: cfg.DNSStaleLimit, FlapHalfLife: cfg.FlapHalfLife, Log: log})
 	settings, err := dnsbridge.Settings(cfg, productVersion())
@@ -159,14 +162,27 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 		return err
 	}
 	var running sync.WaitGroup
-	running.Go(func() { reloadDNS(ctx, bridge, log) })
+	running.Go(func() {
+		onHangup(ctx, func() {
+			next, err := c.reloadDNS(src, cfg, bridge, log)
+			if err != nil {
+				log.Error("failed to reload, so all stays as it was", "error", err)
+				return
+			}
+			cfg = next
+			if level, err := logs.ParseLevel(cfg.LogLevel); err == nil { // checked when it was read
+				lines.SetLevel(level)
+			}
+			log.Info("configuration reloaded")
+		})
+	})
 	follow(ctx)
 	running.Wait()
 	return bridge.Close()
 }
 
-// reloadDNS reads certificate and secrets again on SIGHUP, as an agent does, until ctx ends.
-func reloadDNS(ctx context.Context, bridge *dnsbridge.Bridge, log hclog.Logger) {
+// onHangup calls f on each SIGHUP until ctx ends.
+func onHangup(ctx context.Context, f func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -175,11 +191,32 @@ func reloadDNS(ctx context.Context, bridge *dnsbridge.Bridge, log hclog.Logger) 
 		case <-ctx.Done():
 			return
 		case <-hangup:
-		}
-		if err := bridge.Reload(); err != nil {
-			log.Error("failed to reload files of DNS", "error", err)
-		} else {
-			log.Info("read certificate and secrets again")
+			f()
 		}
 	}
+}
+
+// reloadDNS reads settings and files again, takes over what an agent would, and returns the settings in use then.
+func (c *cli) reloadDNS(src *zoneSource, cfg config.Config, bridge *dnsbridge.Bridge, log hclog.Logger) (config.Config, error) {
+	read, _, err := src.load(c)
+	if err != nil {
+		return cfg, err
+	}
+	next := cfg.Reload(read)
+	settings, err := dnsbridge.Settings(next, productVersion())
+	if err != nil {
+		return cfg, err
+	}
+	commit, err := bridge.Prepare(settings)
+	if err != nil {
+		return cfg, err
+	}
+	commit()
+	kept := slices.DeleteFunc(cfg.Kept(read), func(name string) bool { // a file may be the agent's, with more than is for here
+		return !strings.HasPrefix(name, "dns_") && !strings.HasPrefix(name, "log_") && name != "flap_half_life"
+	})
+	if len(kept) > 0 {
+		log.Warn("settings that changed are taken over by a restart only", "settings", strings.Join(kept, ", "))
+	}
+	return next, nil
 }

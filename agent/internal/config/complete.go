@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -228,8 +229,9 @@ func CheckNodeName(name string) error {
 	return nil
 }
 
-// Reload returns c with the settings that a running agent takes over from next (Serf reference 3.5): log level,
-// event handlers, tags and the two settings about leaving on a signal. All others need a restart.
+// Reload returns c with the settings that a running agent takes over from next: log level, event handlers, tags and the two
+// settings about leaving on a signal, as Serf has it (Serf reference 3.5), and of DNS the keys and who may what with them. All
+// others need a restart.
 func (c Config) Reload(next Config) Config {
 	next = next.Clone()
 	c.LogLevel = next.LogLevel
@@ -237,5 +239,21 @@ func (c Config) Reload(next Config) Config {
 	c.Tags = next.Tags
 	c.LeaveOnTerminate = next.LeaveOnTerminate
 	c.SkipLeaveOnInterrupt = next.SkipLeaveOnInterrupt
+	c.DNS.TLSCert, c.DNS.TLSKey = next.DNS.TLSCert, next.DNS.TLSKey
+	c.DNS.CookieFile, c.DNS.SigningKeys = next.DNS.CookieFile, next.DNS.SigningKeys
+	c.Outward.Keys, c.Outward.UpdateKey = next.Outward.Keys, next.Outward.UpdateKey
+	c.Outward.Transfer, c.Outward.Notify = next.Outward.Transfer, next.Outward.Notify
 	return c
+}
+
+// Kept names, as files do, the settings in which next differs from c although a running agent does not take them over.
+func (c Config) Kept(next Config) []string {
+	c = c.Reload(next)
+	var names []string
+	for _, s := range settings {
+		if s.key != "" && s.field != nil && !reflect.DeepEqual(s.field(&c), s.field(&next)) {
+			names = append(names, s.key)
+		}
+	}
+	return names
 }

@@ -489,10 +489,20 @@ func TestReload(t *testing.T) {
 	old, next := Default(), Default()
 	next.LogLevel, next.EventHandlers, next.Tags = "DEBUG", []string{"x"}, map[string]string{"a": "b"}
 	next.LeaveOnTerminate, next.SkipLeaveOnInterrupt = true, true
+	next.DNS.TLSCert, next.DNS.TLSKey, next.DNS.CookieFile, next.DNS.SigningKeys = "c", "k", "f", []string{"s"}
+	next.Outward = Outward{Keys: "t", UpdateKey: "u", UpdateOwner: old.Outward.UpdateOwner, Transfer: []string{"x"}, Notify: []string{"n"}}
 	want := next.Clone()
-	next.NodeName, next.Bind, next.EncryptKey = "other", "1.2.3.4", "k"
+	if kept := old.Kept(next); kept != nil {
+		t.Errorf("kept %v though all is taken over", kept)
+	}
+	next.NodeName, next.Bind, next.EncryptKey, next.EnableCompression = "other", "1.2.3.4", "k", false
+	next.DNSReverse, next.DNSServices = []string{"10.0.0.0/8"}, map[string]string{"web": "ttl=1s"}
 	if got := old.Reload(next); !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	kept := []string{"node_name", "bind", "encrypt_key", "dns_services", "dns_reverse", "enable_compression"}
+	if got := old.Kept(next); !slices.Equal(got, kept) {
+		t.Errorf("kept %v, want %v", got, kept)
 	}
 }
 

@@ -60,7 +60,7 @@ type Bridge struct {
 	log    hclog.Logger
 	store  *view.Store
 	server *dnsserver.Server
-	signer *dnssec.Signer // nil: nothing is signed
+	signer atomic.Pointer[dnssec.Signer] // nil: nothing is signed
 	out    *outward
 	empty  *zone.Zone // to answer from before there is a view
 
@@ -111,12 +111,12 @@ func New(cfg Config, store *view.Store) (*Bridge, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	server := cfg.Server
-	if b.signer, err = newSigner(cfg.SigningKeys, empty); err != nil {
+	if server.Signer, err = newSigner(cfg.SigningKeys, empty); err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
-	server.Signer = b.signer
+	b.signer.Store(server.Signer)
 	server.Addr, server.Source, server.Status, server.Distances = cfg.Addr, b.source, b.status, b.distances.Load
-	server.Keys, server.Transfers = b.out.keys, b.out.transfers
+	server.Keys, server.Transfers = b.out.keys.Load(), b.out.transfers
 	server.Report = func(err error) { b.log.Error("DNS goes on with what it had", "error", err) }
 	if b.server, err = dnsserver.New(server); err != nil {
 		return nil, err
@@ -178,9 +178,6 @@ func (b *Bridge) Addr() string { return b.server.Addr() }
 
 // TLSAddr returns the address at which DNS over TLS is served, or "" if it is not.
 func (b *Bridge) TLSAddr() string { return b.server.TLSAddr() }
-
-// Reload reads certificate and secrets again. What cannot be used leaves what was there in use.
-func (b *Bridge) Reload() error { return b.server.Reload() }
 
 // Close stops serving and waits until all has ended. It may be called more than once, and without Start.
 func (b *Bridge) Close() error {

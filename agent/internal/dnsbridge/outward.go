@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/seed-645ce708/gossip/dnsserver/notify"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
@@ -24,14 +26,26 @@ type Outward struct {
 	Server, Zone, Name, Key, Owner string
 }
 
-// outward is what runs for it.
+// outward is what runs for it. What the settings say of keys and of who may what can be exchanged while it runs.
 type outward struct {
 	bridge    *Bridge
-	keys      *tsig.Keyring
-	transfers *transfer.Server // nil if nobody may
-	targets   []notify.Target
-	notifier  *notify.Notifier // nil before start, or without targets
+	keys      atomic.Pointer[tsig.Keyring]
+	transfers *transfer.Server
+	offered   atomic.Bool      // somebody may transfer
 	updater   *update.Updater  // nil if there is nothing to update
+	notifier  *notify.Notifier // nil before start
+
+	mu      sync.Mutex
+	targets []notify.Target
+}
+
+// contacts is what the settings say of keys and of who may what.
+type contacts struct {
+	file    string
+	keys    *tsig.Keyring
+	rules   []transfer.Rule
+	targets []notify.Target
+	update  *tsig.Key // nil: none
 }
 
 const defaultPort = "53"
@@ -39,39 +53,65 @@ const defaultPort = "53"
 func newOutward(b *Bridge) (*outward, error) {
 	cfg := b.cfg.Outward
 	o := &outward{bridge: b}
-	var err error
-	if cfg.Keys != "" {
-		if o.keys, err = tsig.Load(cfg.Keys); err != nil {
-			return nil, err
-		}
+	c, err := newContacts(cfg)
+	if err != nil {
+		return nil, err
 	}
-	var rules []transfer.Rule
-	for _, text := range cfg.Transfer {
-		rule, err := transfer.ParseRule(text)
-		if err == nil && rule.Key != "" {
-			_, err = o.key(rule.Key)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("dns_transfer: %w", err)
-		}
-		rules = append(rules, rule)
-	}
-	if len(rules) > 0 {
-		o.transfers = transfer.New(transfer.Config{Source: b.settled, Allow: rules, Log: b.log})
-	}
-	for _, text := range cfg.Notify {
-		target, err := o.target(text)
-		if err != nil {
-			return nil, fmt.Errorf("dns_notify: %q: %w", text, err)
-		}
-		o.targets = append(o.targets, target)
-	}
+	o.transfers = transfer.New(transfer.Config{Source: b.settled, Log: b.log})
 	if cfg.Server != "" {
 		if err := o.newUpdater(cfg); err != nil {
 			return nil, fmt.Errorf("dns_update_server: %w", err)
 		}
 	}
+	o.meet(c)
 	return o, nil
+}
+
+func newContacts(cfg Outward) (c contacts, err error) {
+	if c.file = cfg.Keys; c.file != "" {
+		if c.keys, err = tsig.Load(cfg.Keys); err != nil {
+			return c, err
+		}
+	}
+	for _, text := range cfg.Transfer {
+		rule, err := transfer.ParseRule(text)
+		if err == nil && rule.Key != "" {
+			_, err = c.key(rule.Key)
+		}
+		if err != nil {
+			return c, fmt.Errorf("dns_transfer: %w", err)
+		}
+		c.rules = append(c.rules, rule)
+	}
+	for _, text := range cfg.Notify {
+		target, err := c.target(text)
+		if err != nil {
+			return c, fmt.Errorf("dns_notify: %q: %w", text, err)
+		}
+		c.targets = append(c.targets, target)
+	}
+	if cfg.Server != "" && cfg.Key != "" {
+		if c.update, err = c.key(cfg.Key); err != nil {
+			return c, fmt.Errorf("dns_update_key: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// meet takes the contacts over from those before. What is under way goes on.
+func (o *outward) meet(c contacts) {
+	o.keys.Store(c.keys)
+	o.transfers.SetRules(c.rules)
+	o.offered.Store(len(c.rules) > 0)
+	o.mu.Lock()
+	o.targets = c.targets
+	if o.notifier != nil {
+		o.notifier.SetTargets(c.targets)
+	}
+	o.mu.Unlock()
+	if o.updater != nil {
+		o.updater.SetKey(c.update)
+	}
 }
 
 func (o *outward) newUpdater(cfg Outward) error {
@@ -85,16 +125,11 @@ func (o *outward) newUpdater(cfg Outward) error {
 	if settings.Server, err = hostPort(cfg.Server); err != nil {
 		return err
 	}
-	if cfg.Key != "" {
-		if settings.Key, err = o.key(cfg.Key); err != nil {
-			return err
-		}
-	}
 	o.updater, err = update.New(settings)
 	return err
 }
 
-func (o *outward) target(text string) (notify.Target, error) {
+func (c *contacts) target(text string) (notify.Target, error) {
 	var t notify.Target
 	words := strings.Fields(text)
 	if len(words) == 0 || len(words) > 2 {
@@ -108,18 +143,18 @@ func (o *outward) target(text string) (notify.Target, error) {
 	if !ok {
 		return t, fmt.Errorf("%q is not key=NAME", words[1])
 	}
-	t.Key, err = o.key(name)
+	t.Key, err = c.key(name)
 	return t, err
 }
 
-func (o *outward) key(name string) (*tsig.Key, error) {
-	if key, ok := o.keys.Key(name); ok {
+func (c *contacts) key(name string) (*tsig.Key, error) {
+	if key, ok := c.keys.Key(name); ok {
 		return key, nil
 	}
-	if o.keys == nil {
+	if c.keys == nil {
 		return nil, fmt.Errorf("there is no key %q, as dns_tsig_keys names no file", name)
 	}
-	return nil, fmt.Errorf("there is no key %q in %s, only %s", name, o.bridge.cfg.Outward.Keys, strings.Join(o.keys.Names(), ", "))
+	return nil, fmt.Errorf("there is no key %q in %s, only %s", name, c.file, strings.Join(c.keys.Names(), ", "))
 }
 
 // hostPort returns HOST[:PORT] with a port.
@@ -139,13 +174,13 @@ func hostPort(text string) (string, error) {
 
 // start begins to notify and to update. addr is where the zone is served.
 func (o *outward) start(addr string) {
-	if len(o.targets) > 0 {
-		cfg := notify.Config{Source: o.bridge.settled, Advance: o.bridge.advance, Targets: o.targets, Log: o.bridge.log}
-		if served, err := netip.ParseAddrPort(addr); err == nil {
-			cfg.Local = served.Addr()
-		}
-		o.notifier = notify.Start(cfg)
+	o.mu.Lock()
+	cfg := notify.Config{Source: o.bridge.settled, Advance: o.bridge.advance, Targets: o.targets, Log: o.bridge.log}
+	if served, err := netip.ParseAddrPort(addr); err == nil {
+		cfg.Local = served.Addr()
 	}
+	o.notifier = notify.Start(cfg)
+	o.mu.Unlock()
 	if o.updater != nil {
 		o.updater.Start()
 	}
@@ -153,8 +188,11 @@ func (o *outward) start(addr string) {
 
 // changed tells of a newer zone.
 func (o *outward) changed() {
-	if o.notifier != nil {
-		o.notifier.Changed()
+	o.mu.Lock()
+	notifier := o.notifier
+	o.mu.Unlock()
+	if notifier != nil {
+		notifier.Changed()
 	}
 	if o.updater != nil {
 		o.updater.Changed()
@@ -163,8 +201,12 @@ func (o *outward) changed() {
 
 // close stops, and waits until all has ended.
 func (o *outward) close() {
-	if o.notifier != nil {
-		o.notifier.Close()
+	o.mu.Lock()
+	notifier := o.notifier
+	o.notifier, o.targets = nil, nil
+	o.mu.Unlock()
+	if notifier != nil {
+		notifier.Close()
 	}
 	if o.updater != nil {
 		o.updater.Close()
@@ -182,16 +224,25 @@ func (o *outward) doubt() string {
 	return ""
 }
 
+// notified returns what was done to notify, if there is anybody to tell.
+func (o *outward) notified() (s notify.Stats, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.notifier == nil || len(o.targets) == 0 {
+		return s, false
+	}
+	return o.notifier.Stats(), true
+}
+
 // counts are what was done, by the names that people and metrics know it by.
 func (o *outward) counts() map[string]uint64 {
 	m := map[string]uint64{}
-	if o.transfers != nil {
+	if o.offered.Load() {
 		s := o.transfers.Stats()
 		m["transfers_full"], m["transfers_incremental"], m["transfers_fallback"] = s.Full, s.Incremental, s.Fallback
 		m["transfers_refused"], m["transfers_failed"] = s.Refused+s.Busy, s.Failed
 	}
-	if o.notifier != nil {
-		s := o.notifier.Stats()
+	if s, ok := o.notified(); ok {
 		m["notifies_sent"], m["notifies_answered"], m["notifies_failed"] = s.Sent, s.Answered, s.Failed
 	}
 	if o.updater != nil {
@@ -204,7 +255,7 @@ func (o *outward) counts() map[string]uint64 {
 // gauges are how things stand, likewise.
 func (o *outward) gauges() map[string]int {
 	m := map[string]int{}
-	if o.transfers != nil {
+	if o.offered.Load() {
 		s := o.transfers.Stats()
 		m["journal_changes"], m["journal_bytes"] = s.Changes, s.Bytes
 	}

@@ -78,8 +78,8 @@ func (b *Bridge) Stats() map[string]string {
 		stats["latency_p50"], stats["latency_p99"] = "under "+latency.Quantile(0.5).String(), "under "+p99.String()
 		stats["latency"] = latencyText(latency)
 	}
-	if len(b.cfg.SigningKeys) > 0 {
-		stats["signed"] = strings.Join(b.signer.Zones(), " ")
+	if signed := b.signer.Load().Zones(); len(signed) > 0 {
+		stats["signed"] = strings.Join(signed, " ")
 	}
 	if tls := b.TLSAddr(); tls != "" {
 		stats["tls_addr"] = tls

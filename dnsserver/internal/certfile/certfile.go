@@ -15,10 +15,10 @@ const checkInterval = time.Second
 
 // Pair is a certificate and its key. It is safe for concurrent use.
 type Pair struct {
-	certFile, keyFile string
-	report            func(error)
+	report func(error)
 
 	mu      sync.Mutex
+	files   [2]string // of the certificate and the key
 	cert    *tls.Certificate
 	version [2]stamp  // of the files that cert was read from, or that could not be used
 	checked time.Time // when version was last compared
@@ -33,16 +33,29 @@ type stamp struct {
 // Load reads the files: PEM, the certificate first and then those it needs to be trusted. Later failures to read them
 // anew go to report, once for each version of the files, and leave the last good certificate in use.
 func Load(certFile, keyFile string, report func(error)) (*Pair, error) {
-	p := &Pair{certFile: certFile, keyFile: keyFile, report: report}
-	return p, p.Reload()
+	p := &Pair{report: report}
+	commit, err := p.Prepare(certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	commit()
+	return p, nil
 }
 
-// Reload reads the files again, changed or not.
-func (p *Pair) Reload() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.version, _ = p.stamps() // that they cannot be read shows next
-	return p.load()
+// Prepare reads these files, the same as before or others, and returns what puts them in use. Without that, and if there is
+// an error, nothing changes.
+func (p *Pair) Prepare(certFile, keyFile string) (commit func(), err error) {
+	files := [2]string{certFile, keyFile}
+	version, _ := stamps(files) // that they cannot be read shows next
+	cert, err := load(files)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.files, p.version, p.cert = files, version, cert
+	}, nil
 }
 
 // Certificate returns the certificate of the files as they are now, as tls.Config.GetCertificate wants it.
@@ -51,9 +64,11 @@ func (p *Pair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer p.mu.Unlock()
 	if now := time.Now(); now.Sub(p.checked) >= checkInterval {
 		p.checked = now
-		if version, ok := p.stamps(); ok && version != p.version {
+		if version, ok := stamps(p.files); ok && version != p.version {
 			p.version = version
-			if err := p.load(); err != nil {
+			if cert, err := load(p.files); err == nil {
+				p.cert = cert
+			} else {
 				p.report(err)
 			}
 		}
@@ -61,18 +76,17 @@ func (p *Pair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.cert, nil
 }
 
-func (p *Pair) load() error {
-	cert, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
+func load(files [2]string) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(files[0], files[1])
 	if err != nil {
-		return fmt.Errorf("certificate %s with key %s: %w", p.certFile, p.keyFile, err)
+		return nil, fmt.Errorf("certificate %s with key %s: %w", files[0], files[1], err)
 	}
-	p.cert = &cert
-	return nil
+	return &cert, nil
 }
 
 // stamps returns the versions of both files; ok is false while one of them is missing.
-func (p *Pair) stamps() (version [2]stamp, ok bool) {
-	for i, name := range []string{p.certFile, p.keyFile} {
+func stamps(files [2]string) (version [2]stamp, ok bool) {
+	for i, name := range files {
 		info, err := os.Stat(name)
 		if err != nil {
 			return version, false

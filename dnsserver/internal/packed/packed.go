@@ -22,9 +22,6 @@ const maxReply = 1 << 14
 type Config struct {
 	// Size is the UDP payload that replies advertise.
 	Size int
-	// Signed says that who sets the DO bit gets more than the records, and that there are records of types that the zone
-	// knows nothing of.
-	Signed bool
 	// Cookies says that cookies are answered; else they are passed over.
 	Cookies bool
 }
@@ -35,12 +32,15 @@ const (
 	CookieSize   = 24
 )
 
-// Path says how a query came.
+// Path says how a query came, and how it is answered now.
 type Path struct {
 	// TCP has no limit but that of a message, and no truncation.
 	TCP bool
 	// UDPLimit is the longest reply over UDP to a client that says it takes as much.
 	UDPLimit int
+	// Signed says that who sets the DO bit gets more than the records, and that there are records of types that the zone
+	// knows nothing of.
+	Signed bool
 }
 
 // Result describes a reply.
@@ -97,7 +97,7 @@ func New(cfg Config) *Responder {
 // for the general path. Nothing is allocated, but when a set is asked for first.
 func (r *Responder) Respond(out, packet []byte, z *zone.Zone, path Path) ([]byte, Result) {
 	var q question
-	if !q.parse(packet) || r.cfg.Signed && (q.do || q.secure()) {
+	if !q.parse(packet) || path.Signed && (q.do || q.secure()) {
 		return nil, Result{}
 	}
 	p, outcome, ok := r.lookup(packet[headerSize:q.end-questionTail], q.qtype, z)
