@@ -81,6 +81,21 @@ func (l *ledger) count() (ours, pending, foreign, rejected int) {
 	return ours, len(l.dirty), foreign, rejected
 }
 
+// nodes returns the nodes whose names are to go, in order, and how many of ours there are at the primary. Their names end so.
+func (l *ledger) nodes(suffix string) (gone []string, of int) {
+	for owner, n := range l.names {
+		node, ok := strings.CutSuffix(owner, suffix)
+		if !ok || !n.owned {
+			continue
+		}
+		if of++; len(n.want) == 0 {
+			gone = append(gone, node)
+		}
+	}
+	slices.Sort(gone)
+	return gone, of
+}
+
 // found takes in what was read from the primary: all names of ours with their records, and all other names. Everything is
 // looked at anew.
 func (l *ledger) found(ours map[string][]record.Record, foreign map[string]struct{}) {

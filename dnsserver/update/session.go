@@ -115,6 +115,26 @@ func (s *session) below() string {
 	return s.shown.Origin()
 }
 
+// nodes is what the names of nodes end with.
+func (s *session) nodes() string { return ".node." + s.below() }
+
+// tellGone tells the guard of nodes that the primary has no more.
+func (s *session) tellGone(changes []change) {
+	if s.cfg.Guard == nil {
+		return
+	}
+	var gone []string
+	for _, c := range changes {
+		if node, ok := strings.CutSuffix(c.name, s.nodes()); ok && c.remove {
+			gone = append(gone, node)
+		}
+	}
+	if len(gone) > 0 {
+		_, of := s.ledger.nodes(s.nodes())
+		s.cfg.Guard.Gone(gone, of)
+	}
+}
+
 // reread reads everything at the primary. If that allows no transfers, it has to do without.
 func (s *session) reread(ctx context.Context) error {
 	if err := s.connect(ctx); err != nil {
@@ -150,6 +170,7 @@ func (s *session) apply(ctx context.Context, changes []change) error {
 	_, err := s.conn.ask(s.ledger.message(s.cfg.Zone, changes), "an update")
 	switch {
 	case err == nil:
+		s.tellGone(changes)
 		s.ledger.done(changes)
 		s.applied(changes)
 		s.accepted = true

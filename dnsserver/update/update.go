@@ -10,7 +10,8 @@
 // what changed is sent. Without transfers the server's answers say what is there; what an earlier run left at names that no member
 // makes any more then stays.
 //
-// While the view of the cluster is in doubt, records are added and none is removed.
+// While the view of the cluster is in doubt, records are added and none is removed. Nor are they while so many nodes would go
+// at once that the view had better be doubted (see Guard).
 package update
 
 import (
@@ -66,9 +67,21 @@ type Config struct {
 	Source func() *zone.Zone
 	// Doubt says why the view is in doubt; "" if it is not.
 	Doubt func() string
+	// Guard limits how many nodes go at once; nil: nobody does.
+	Guard Guard
 	// Settle is how long after the start nothing is removed; 0 means DefaultSettle.
 	Settle time.Duration
 	Log    Logger // nil: none
+}
+
+// Guard decides whether nodes may go. It is asked by one goroutine, before each update, with nobody to go as well. Nodes are
+// labels of NODE.node.
+type Guard interface {
+	// Hold says why these nodes, of so many that the primary has, must stay for now, and all records with them; "" if they may
+	// go. It is told nil while nobody is to go, or nothing is removed anyway.
+	Hold(gone []string, of int) (reason string)
+	// Gone tells that these nodes were removed, of so many.
+	Gone(gone []string, of int)
 }
 
 // MaxOwner is how many octets an owner may have.
@@ -81,7 +94,7 @@ type Stats struct {
 	Failures uint64 // attempts that failed
 	Names    int    // of ours at the primary
 	Pending  int    // names that are not as they should be yet
-	Held     int    // removals held, as the view is in doubt
+	Held     int    // removals held, as the view is in doubt or too many would go at once
 	Foreign  int    // names that we would publish, and that belong to others
 	Rejected int    // names whose records the primary refuses
 	Error    string // of the last attempt; "" if it went well
@@ -260,7 +273,23 @@ func (u *Updater) applied(changes []change) {
 }
 
 // doubt says why nothing may be removed.
-func (u *Updater) doubt() string {
+func (s *session) doubt() string {
+	reason := s.distrust()
+	if s.cfg.Guard == nil {
+		return reason
+	}
+	gone, of := s.ledger.nodes(s.nodes())
+	if reason != "" {
+		gone = nil // that they are gone is no news while nothing is believed
+	}
+	if held := s.cfg.Guard.Hold(gone, of); held != "" {
+		return held
+	}
+	return reason
+}
+
+// distrust says why the view is in doubt.
+func (u *Updater) distrust() string {
 	if time.Since(u.started) < u.cfg.Settle {
 		return "the agent has just started"
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed-645ce708/gossip/agent/internal/view"
 	"github.com/seed-645ce708/gossip/dnsserver/notify"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
 	"github.com/seed-645ce708/gossip/dnsserver/tsig"
@@ -117,6 +118,7 @@ func (o *outward) meet(c contacts) {
 func (o *outward) newUpdater(cfg Outward) error {
 	settings := update.Config{
 		Zone: cfg.Zone, Name: cfg.Name, Owner: cfg.Owner, Source: o.bridge.settled, Doubt: o.doubt, Log: o.bridge.log,
+		Guard: newRemovals(o.bridge.cfg.StaleLimit, func() []*view.Member { return o.bridge.store.Load().Members }),
 	}
 	if settings.Name == "" {
 		settings.Name = cfg.Zone
