@@ -110,7 +110,7 @@ func (a *Adapter) Read(context.Context) (adapter.Actual, error) {
 	if a.cfg.Reload.PIDFile == "" {
 		return adapter.Actual{}, nil
 	}
-	p, err := reload.Identify(a.cfg.Reload.PIDFile)
+	p, err := reload.Identify(a.cfg.Reload.PIDFile, a.cfg.Reload.Signal)
 	if errors.Is(err, reload.ErrUnknown) {
 		return adapter.Actual{}, nil
 	}

@@ -49,6 +49,29 @@ func parseStat(stat []byte) (state byte, parent int, ok bool) {
 	return fields[0][0], parent, err == nil
 }
 
+// handles tells whether the process catches, blocks or ignores the signal, so that it does not end by it. One that cannot be
+// seen is believed to.
+func handles(pid int, signal string) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return true
+	}
+	var masks uint64
+	found := false
+	for line := range bytes.Lines(status) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "SigBlk", "SigIgn", "SigCgt":
+			mask, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
+			if err != nil {
+				return true
+			}
+			masks, found = masks|mask, true
+		}
+	}
+	return !found || masks&(1<<(signals[signal]-1)) != 0
+}
+
 // ticksPerSecond is USER_HZ, which is 100 on every architecture that Go runs on.
 const ticksPerSecond = 100
 

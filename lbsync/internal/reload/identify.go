@@ -18,10 +18,13 @@ type Process struct {
 	Started  time.Time // no later than it did
 }
 
-// Identify identifies the process whose id is in pidFile. The error is ErrNotRunning if there is none, and ErrUnknown on
-// systems other than Linux.
-func Identify(pidFile string) (Process, error) {
+// Identify identifies the process whose id is in pidFile. The error is ErrNotRunning if there is none, or one that does not
+// know the signal by which it is reloaded; and ErrUnknown on systems other than Linux. The signal may be empty.
+func Identify(pidFile, signal string) (Process, error) {
 	pid, err := readPID(pidFile)
+	if err == nil {
+		err = familiar(pid, pidFile, signal)
+	}
 	if err != nil {
 		return Process{}, err
 	}

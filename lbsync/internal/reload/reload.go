@@ -23,10 +23,14 @@ var errNoProof = errors.New("children cannot be listed here")
 const poll = 20 * time.Millisecond
 
 // Signal sends HUP or USR2 to the process whose id is in pidFile and waits until it has a new child, or ctx
-// ends. On systems other than Linux it does not wait: there is no cheap proof.
+// ends. A process that the signal would end is no balancer but a stranger, which has got the id of one that ended; the error is then
+// ErrNotRunning. On systems other than Linux it neither looks nor waits: there is no cheap proof.
 func Signal(ctx context.Context, pidFile, signal string) error {
 	return Verified(ctx, pidFile, func(ctx context.Context) error {
 		pid, err := readPID(pidFile)
+		if err == nil {
+			err = familiar(pid, pidFile, signal)
+		}
 		if err != nil {
 			return err
 		}
@@ -72,6 +76,14 @@ func Verified(ctx context.Context, pidFile string, trigger func(context.Context)
 		case <-time.After(poll):
 		}
 	}
+}
+
+// familiar makes sure that the process does something about the signal. Without a signal it cannot tell.
+func familiar(pid int, pidFile, signal string) error {
+	if signal == "" || handles(pid, signal) {
+		return nil
+	}
+	return fmt.Errorf("%w: process %d, which %s names, is another program: %s would end it", ErrNotRunning, pid, pidFile, signal)
 }
 
 // readPID reads a process id and makes sure that such a process is there.

@@ -100,3 +100,39 @@ func TestSignal(t *testing.T) {
 		t.Errorf("a master that does nothing: %v", err)
 	}
 }
+
+// TestStranger: a process that got the id of a balancer that ended is left in peace.
+func TestStranger(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Not HUP: under nohup it would ignore that, as its parents do.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := Signal(ctx, pidFile, "USR2"); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), "is another program") {
+		t.Errorf("it was sent a signal: %v", err)
+	}
+	if _, err := Identify(pidFile, "USR2"); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("identified: %v", err)
+	}
+	if _, err := Identify(pidFile, ""); err != nil {
+		t.Errorf("without a signal: %v", err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("it was ended: %v", err)
+	default:
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+}
