@@ -18,17 +18,11 @@ import (
 
 // ended is a target whose restarts fail, so that nothing runs, until one does not. After that its file changes all the time.
 type ended struct {
-	refuser
+	fakeTarget
 	failures int
 	starts   []time.Time
 }
 
-func (*ended) Config() config.Target {
-	cfg := (*refuser)(nil).Config()
-	cfg.Reload = config.Reload{Command: []string{"restart"}, MinInterval: 10 * time.Minute, Burst: 1,
-		Group: config.Group{Name: "edge", AtOnce: 1}}
-	return cfg
-}
 func (*ended) Traits() adapter.Traits { return adapter.Traits{Reloads: true, Disruptive: "cuts all"} }
 
 func (e *ended) Apply(ctx context.Context, _ adapter.Pools, leave target.Leave) (target.Result, error) {
@@ -65,7 +59,9 @@ func TestStartsAtOnce(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
 	synctest.Test(t, func(t *testing.T) {
-		e, src := &ended{failures: 4}, newSource()
+		www := config.Target{Kind: config.KindNginx, Name: "www", Services: []string{"web"}, Files: []config.File{{Dest: "web.conf"}},
+			Reload: config.Reload{Command: []string{"restart"}, MinInterval: 10 * time.Minute, Burst: 1, Group: config.Group{Name: "edge", AtOnce: 1}}}
+		e, src := &ended{fakeTarget: fakeTarget{cfg: www}, failures: 4}, newSource()
 		cfg := &config.Config{Source: config.Source{Resync: time.Second}, Targets: []config.Target{e.Config()},
 			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
 		counts := reconcile.NewMetrics(&metrics.Registry{})
