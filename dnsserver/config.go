@@ -23,6 +23,9 @@ const (
 	DefaultReadTimeout     = 2 * time.Second
 )
 
+// DefaultNotReady is what a server in an agent says before there is a view to answer from.
+const DefaultNotReady = "this agent has not joined its cluster yet"
+
 // MaxIdentifier is how many octets Config.NSID and Config.Version may have: so much fits beside everything else in a
 // reply of 512.
 const MaxIdentifier = 128
@@ -38,6 +41,9 @@ type Config struct {
 	// Source returns the zone to answer from, or nil if there is none to be trusted yet, which clients get to
 	// hear as SERVFAIL. It is called once per query, by several goroutines, and must not block.
 	Source func() *zone.Zone
+	// NotReady is what clients are told while there is no such zone, in the text of an extended error; "" means
+	// DefaultNotReady.
+	NotReady string
 	// Status returns what stands at the name status of the zone, one record a line of at most 255 octets; nil means
 	// nothing. Distances are for sets that are to be ordered by distance; nil means that none is known. Both are
 	// called by several goroutines, and must not block.

@@ -41,6 +41,7 @@ type policy struct {
 	identity      *identityRef
 	transfers     *transfer.Server // nil: all are refused
 	status        func() []string  // nil: none
+	notReady      string           // text of the extended error while there is no zone
 }
 
 // responder makes replies to queries. Several may share one source; one responder serves one goroutine at a time.
@@ -184,7 +185,7 @@ func (r *responder) query(req *request, rep *reply, p path) {
 	z := r.source()
 	if z == nil {
 		// Not NXDOMAIN: what we have not heard of yet may well exist.
-		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, notReadyText)
+		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, r.policy.notReady)
 		return
 	}
 	r.fromZone(z, req, rep, p)
@@ -222,7 +223,7 @@ func (r *responder) unsigned(result zone.Result, rep *reply) {
 		rep.rcode = dns.RcodeNameError
 	case zone.Unready:
 		rep.authoritative = false
-		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, notReadyText)
+		rep.fail(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, r.policy.notReady)
 		return
 	case zone.Unsure:
 		rep.authoritative = false
@@ -240,9 +241,6 @@ func (r *responder) unsigned(result zone.Result, rep *reply) {
 // staleText goes with answers that are what was known last. The server may be an agent's, which looks cut off, or stand
 // alone, with its agent away.
 const staleText = "the cluster is out of reach, or looks so; known last"
-
-// notReadyText goes with refusals before there is a view to answer from.
-const notReadyText = "this agent has not joined its cluster yet"
 
 // unsureText goes with names that are not known while those that are may not be all.
 const unsureText = "the cluster is out of reach, or looks so, and the name is not known"

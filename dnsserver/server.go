@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ func New(cfg Config) (*Server, error) {
 	s.policy = policy{
 		requireCookie: cfg.Cookies == CookiesRequire, origin: time.Now(), nsid: cfg.NSID, version: cfg.Version,
 		identity: newIdentityRef(identity{cfg.Keys, cfg.Signer}), transfers: cfg.Transfers, status: cfg.Status,
+		notReady: cmp.Or(cfg.NotReady, DefaultNotReady),
 	}
 	if cfg.RateLimit > 0 {
 		s.policy.limiter = rrl.New(rrl.Config{Rate: cfg.RateLimit, Slip: cfg.RateSlip, Exempt: cfg.RateExempt})

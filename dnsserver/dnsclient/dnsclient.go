@@ -96,9 +96,21 @@ func question(name, qtype string) (*dns.Msg, error) {
 	if _, ok := dns.IsDomainName(name); !ok || name == "" {
 		return nil, fmt.Errorf("%q is not a domain name: labels have 1 to 63 characters, the whole at most 253", name)
 	}
-	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), code)
+	query := new(dns.Msg).SetQuestion(asReplied(dns.Fqdn(name)), code)
 	query.SetEdns0(udpSize, false)
 	return query, nil
+}
+
+// asReplied writes a name as it stands in a reply that was read: a space, for one, becomes an escape.
+func asReplied(name string) string {
+	var wire [255]byte
+	if _, err := dns.PackDomainName(name, wire[:], 0, nil, false); err != nil {
+		return name // which fails when it is sent
+	}
+	if read, _, err := dns.UnpackDomainName(wire[:], 0); err == nil {
+		return read
+	}
+	return name
 }
 
 // exchange returns the reply and the transport that brought it.

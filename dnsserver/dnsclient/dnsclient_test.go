@@ -54,6 +54,7 @@ func TestLookup(t *testing.T) {
 			"[] [n000.node.gossip.\t5\tIN\tA\t10.0.0.0 n001.node.gossip.\t5\tIN\tA\t10.0.0.1]"},
 		{"n001.node.gossip", "AAAA", "NOERROR udp [] [gossip.\t2\tIN\tSOA\tns-n000.gossip. hostmaster.gossip. 9 60 10 86400 2] []"},
 		{"nope.gossip", "A", "NXDOMAIN udp [] [gossip.\t2\tIN\tSOA\tns-n000.gossip. hostmaster.gossip. 9 60 10 86400 2] []"},
+		{"my app.service.gossip", "A", "NXDOMAIN udp [] [gossip.\t2\tIN\tSOA\tns-n000.gossip. hostmaster.gossip. 9 60 10 86400 2] []"},
 		{"example.com", "A", "REFUSED udp [] [] [] Not Authoritative"},
 	}
 	for _, tt := range tests {

@@ -180,7 +180,7 @@ func (s *Server) Serve(req Request, write func([]byte) error) error {
 		return out.refuse(rcode, ede, why)
 	}
 	if main == nil {
-		return out.refuse(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, "this agent has not joined its cluster yet")
+		return out.refuse(dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, "it is not known yet, or no longer, who the members are")
 	}
 	select {
 	case s.running <- struct{}{}:

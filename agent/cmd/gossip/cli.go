@@ -221,7 +221,7 @@ func (cmd *command) writeHelp(w io.Writer, fs *flag.FlagSet) error {
 		for _, s := range cmd.subs {
 			rows = append(rows, []string{s.name, s.synopsis})
 		}
-		if _, err := fmt.Fprintf(w, "\nCommands below it:\n\n%s\n", indent(indent(columns(rows)))); err != nil {
+		if _, err := fmt.Fprintf(w, "\nCommands below it:\n\n%s\n", indent(columns(rows))); err != nil {
 			return err
 		}
 	}

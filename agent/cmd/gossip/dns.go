@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -53,6 +54,13 @@ broken then, the last good content stays.`,
 		},
 	}
 }
+
+const (
+	// maxPause is the longest pause before the next attempt to reach the agent: clients wait for its answers.
+	maxPause = 2 * time.Second
+	// notReady goes with SERVFAIL while there are no members to answer from.
+	notReady = "the agent that tells of the members cannot be reached, or has not joined its cluster yet"
+)
 
 // zoneSource is where the members of a zone come from, and how the zone is made of them.
 type zoneSource struct {
@@ -96,6 +104,9 @@ func (s *zoneSource) load(c *cli) (config.Config, client.Config, error) {
 	if err != nil {
 		return cfg, agent, err
 	}
+	if s.members != "" && s.rpc.addr != "" {
+		return cfg, agent, usagef("-members-file and -rpc-addr exclude each other")
+	}
 	if s.authFile != "" {
 		token, err := os.ReadFile(s.authFile)
 		if err != nil {
@@ -126,7 +137,7 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 	if err != nil {
 		return err
 	}
-	settings.Ready, settings.Log = m.Ready, log
+	settings.Ready, settings.Server.NotReady, settings.Log = m.Ready, notReady, log
 	if settings.Addr, settings.Server.TLSAddr, err = cfg.DNSListen(); err != nil {
 		return err
 	}
@@ -146,7 +157,7 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 		}
 		follow = func(ctx context.Context) { m.FollowFile(ctx, file) }
 	} else {
-		watcher := client.NewWatcher(client.WatcherConfig{Client: agent})
+		watcher := client.NewWatcher(client.WatcherConfig{Client: agent, MaxBackoff: maxPause})
 		follow = func(ctx context.Context) {
 			var running sync.WaitGroup
 			running.Go(func() { _ = watcher.Run(ctx) }) // its error is ctx's

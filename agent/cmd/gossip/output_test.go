@@ -193,8 +193,23 @@ func TestResolveNames(t *testing.T) {
 		"n. is not in a zone of the DNS server at s:1 (REFUSED): Not Authoritative; name its zone with -dns-zone": {Rcode: "REFUSED", Reason: "Not Authoritative"},
 		"the DNS server at s:1 cannot tell about n. (SERVFAIL): Not Ready":                                        {Rcode: "SERVFAIL", Reason: "Not Ready"},
 	} {
-		if err := negative("n.", "A", "s:1", a); err == nil || err.Error() != want {
+		if err := negative("n.", "A", "s:1", "gossip.", a); err == nil || err.Error() != want {
 			t.Errorf(" got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// Whoever asks for a node as 'gossip members' shows it is told where it is found.
+func TestResolveOfADottedNode(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"db1.example.com.node.gossip.": "a node whose name has dots is found as db1_x2eexample_x2ecom.node.gossip.",
+		"db1.node.gossip.":             "'gossip members' shows who is there",
+		"node.gossip.":                 "'gossip members' shows who is there",
+		"a.b.node.example.":            "'gossip members' shows who is there",
+	} {
+		if err := negative(name, "A", "s:1", "gossip", dnsclient.Answer{Rcode: "NXDOMAIN"}); !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
@@ -218,6 +233,11 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for line := range strings.Lines(b.String()) {
 			if len(line) > 150 {
 				t.Errorf("help %s: a line of %d characters: %s", cmd.name, len(line), line)
+			}
+		}
+		for _, s := range cmd.subs {
+			if !strings.Contains(b.String(), "\n  "+s.name+" ") {
+				t.Errorf("help %s: %s is not in line with the others:\n%s", cmd.name, s.name, b.String())
 			}
 		}
 	}

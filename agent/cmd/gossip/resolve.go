@@ -54,7 +54,7 @@ end in a dot. The type is A unless given, or SRV for a name that begins with an 
 				if len(answer.Records) > 0 && answer.Reason != "" {
 					fmt.Fprintln(c.stderr, "Note: "+answer.Reason)
 				}
-				return negative(name, qtype, server, answer)
+				return negative(name, qtype, server, *zone, answer)
 			}
 		},
 	}
@@ -89,7 +89,7 @@ func resolveText(answer dnsclient.Answer, short bool) string {
 }
 
 // negative turns an answer without records into an error that tells why.
-func negative(name, qtype, server string, answer dnsclient.Answer) error {
+func negative(name, qtype, server, zone string, answer dnsclient.Answer) error {
 	reason := ""
 	if answer.Reason != "" {
 		reason = ": " + answer.Reason
@@ -98,6 +98,9 @@ func negative(name, qtype, server string, answer dnsclient.Answer) error {
 	case len(answer.Records) > 0:
 		return nil
 	case answer.Rcode == "NXDOMAIN":
+		if label, ok := escapedNode(name, zone); ok {
+			return fmt.Errorf("%s does not exist (NXDOMAIN)%s; a node whose name has dots is found as %s", name, reason, label)
+		}
 		return fmt.Errorf("%s does not exist (NXDOMAIN)%s; 'gossip members' shows who is there", name, reason)
 	case answer.Rcode == "NOERROR":
 		return fmt.Errorf("%s exists but has no %s record%s", name, qtype, reason)
@@ -105,6 +108,13 @@ func negative(name, qtype, server string, answer dnsclient.Answer) error {
 		return fmt.Errorf("%s is not in a zone of the DNS server at %s (REFUSED)%s; name its zone with -dns-zone", name, server, reason)
 	}
 	return fmt.Errorf("the DNS server at %s cannot tell about %s (%s)%s", server, name, answer.Rcode, reason)
+}
+
+// escapedNode returns where a node is found whose name has dots, if that is what was asked for.
+func escapedNode(name, zone string) (string, bool) {
+	below := ".node." + strings.Trim(zone, ".") + "."
+	node, ok := strings.CutSuffix(name, below)
+	return strings.ReplaceAll(node, ".", "_x2e") + below, ok && strings.Contains(node, ".")
 }
 
 // resolveJSON is the output of -format json.

@@ -351,6 +351,7 @@ func TestFlagErrors(t *testing.T) {
 		{[]string{"-retry-interval", "5"}, `invalid value "5" for flag -retry-interval: expected a duration such as "30s"`},
 		{[]string{"-replay=perhaps"}, `invalid boolean value "perhaps" for -replay: expected true or false`},
 		{[]string{"-tag", "novalue"}, "error: Invalid tag: 'novalue' (write -tag KEY=VALUE)"},
+		{[]string{"-dns-service", "web"}, `-dns-service is "web", but must be NAME=VALUE`},
 		{[]string{"-tag", "=v"}, "error: Invalid tag: '=v' (write -tag KEY=VALUE)"},
 	} {
 		if _, err := parse(tc.args...); err == nil || err.Error() != tc.want {

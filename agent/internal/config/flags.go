@@ -76,6 +76,9 @@ func (src *Source) Load() (Config, error) {
 	for _, v := range src.values {
 		if tag, ok := v.value.(string); ok && v.setting.kind == table {
 			key, value, ok := strings.Cut(tag, "=")
+			if (!ok || key == "") && v.setting.flag != "tag" {
+				return Config{}, fmt.Errorf("-%s is %q, but must be NAME=VALUE", v.setting.flag, tag)
+			}
 			if !ok || key == "" {
 				return Config{}, fmt.Errorf("error: Invalid tag: '%s' (write -tag KEY=VALUE)", tag)
 			}

@@ -20,7 +20,9 @@ func (b *Bridge) status() []string {
 	}
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	add("node=%s", snap.Local)
+	if snap.Local != "" {
+		add("node=%s", snap.Local)
+	}
 	add("ready=%t", b.ready())
 	add("cut_off=%t", c.Isolated || c.Stale)
 	if c.Evidence != "" {

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,10 @@ func parse(text []byte) ([]api.Member, error) {
 			line := 1 + bytes.Count(text[:max(syntax.Offset-1, 0)], []byte("\n"))
 			return nil, fmt.Errorf("line %d: it is not JSON: %w", line, err)
 		}
-		return nil, fmt.Errorf("it is not a list of members: %w", err)
+		if kind := (*json.UnmarshalTypeError)(nil); errors.As(err, &kind) {
+			err = fmt.Errorf("no %s belongs at %s", kind.Value, cmp.Or(kind.Field, "its top"))
+		}
+		return nil, fmt.Errorf("it is not a list of members: %w; write it with 'gossip members -format json'", err)
 	}
 	if len(f.Members) == 0 {
 		return nil, errors.New("it lists no members; write it with 'gossip members -format json'")

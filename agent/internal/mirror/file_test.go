@@ -25,14 +25,15 @@ func TestParse(t *testing.T) {
 		t.Errorf("got %+v", list)
 	}
 	for text, want := range map[string]string{
-		"":                        "not JSON",
-		oneMember[:60]:            "not JSON",
-		"{\n\n\"members\": x}":    "line 3",
-		`{"members": null}`:       "lists no members",
-		`{"members": []}`:         "lists no members",
-		`{"nodes": [{}]}`:         "lists no members",
-		`[]`:                      "not a list of members",
-		`{"members": [{"x": 1}]}`: `member 1 ("")`,
+		"":                            "not JSON",
+		oneMember[:60]:                "not JSON",
+		"{\n\n\"members\": x}":        "line 3",
+		`{"members": null}`:           "lists no members",
+		`{"members": []}`:             "lists no members",
+		`{"nodes": [{}]}`:             "lists no members",
+		`[]`:                          "not a list of members: no array belongs at its top; write it with",
+		`{"members": [{"tags": []}]}`: "no array belongs at members.tags",
+		`{"members": [{"x": 1}]}`:     `member 1 ("")`,
 		`{"members": [{"name": "a", "addr": "10.0.0.1", "status": "alive"}, {"name": "a", "addr": "10.0.0.1", "status": "alive"}]}`: `member 2 ("a"): the name comes twice`,
 		`{"members": [{"name": "a", "addr": "host:7946", "status": "alive"}]}`:                                                      `addr "host:7946" is not`,
 		`{"members": [{"name": "a", "addr": "10.0.0.1"}]}`:                                                                          "no status",

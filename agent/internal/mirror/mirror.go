@@ -174,6 +174,7 @@ func (j judge) Judge(members []*view.Member) view.Verdict {
 	if !m.source.Connected {
 		v := m.verdict
 		v.Confidence.Stale = true
+		v.Confidence.Evidence = "the agent that tells of the members cannot be reached since " + m.source.Since.Format(time.TimeOnly)
 		return v
 	}
 	v := m.agentsVerdict(members)
