@@ -239,12 +239,10 @@ func (s *session) tellLost() {
 }
 
 func (s *session) connect(ctx context.Context) error {
-	key := s.key.Load()
-	if s.conn != nil && s.conn.key.Equal(key) {
+	if s.conn != nil {
 		return nil
 	}
-	s.hangUp()
-	c, err := dial(ctx, s.cfg.Server, key)
+	c, err := dial(ctx, s.cfg.Server, s.key.Load())
 	if err != nil {
 		return err
 	}
