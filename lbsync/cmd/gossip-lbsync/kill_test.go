@@ -261,7 +261,11 @@ target "haproxy" "edge" {
 		}
 	}
 
-	for i, at := range []string{"kill-before", "kill-after"} {
+	for i, kill := range []struct {
+		at      string
+		reloads int // that are begun, the one at which it dies too
+	}{{"kill-before", 2}, {"kill-after", 1}} {
+		base := reloads()
 		_ = running.Kill() // that it is dead while its configuration changes is nothing new
 		killed()
 		before, err := cli.New(b.Admin, 10*time.Second).Query(context.Background(), cli.ShowInfo())
@@ -269,10 +273,10 @@ target "haproxy" "edge" {
 			t.Fatal(err)
 		}
 		lbtest.Write(t, b.Dir, "lbsync.hcl", strings.Replace(text, "inter 200ms", fmt.Sprintf("inter %dms", 210+i), 1))
-		lbtest.Write(t, b.Dir, at, "")
+		lbtest.Write(t, b.Dir, kill.at, "")
 		start()
 		killed()
-		if at == "kill-after" { // it comes while nobody looks
+		if kill.at == "kill-after" { // it comes while nobody looks
 			lbtest.Eventually(t, func() error {
 				now, err := cli.New(b.Admin, 10*time.Second).Query(context.Background(), cli.ShowInfo())
 				if err == nil && pidOf(now[0]) == pidOf(before[0]) {
@@ -283,8 +287,10 @@ target "haproxy" "edge" {
 		}
 		start()
 		converged(want)
+		if n := reloads() - base; n != kill.reloads {
+			t.Errorf("%s: %d reloads were begun for one change of structure, want %d\n%s", kill.at, n, kill.reloads, running.Output())
+		}
 	}
-	t.Logf("%d reloads for two changes of structure", reloads()-base)
 }
 
 func pidOf(info string) string {

@@ -223,6 +223,19 @@ func TestParse(t *testing.T) {
 	if err != nil || info.PID != 16950 || info.Started.Unix() != 1795448234 || !info.Version.AtLeast(2, 6) || info.Version.AtLeast(3, 0) {
 		t.Errorf("%+v %v", info, err)
 	}
+	info, err = ParseInfo("Version: 3.0.0\nPid: 7\nUptime_sec: 0.679347\nStart_time_sec: 1795459000.298218\n")
+	if err != nil || !info.Started.Equal(time.Unix(1795459000, 298218000)) || info.Instance != "7@1795459000" {
+		t.Errorf("%+v %v", info, err)
+	}
+	info, err = ParseInfo("Version: 2.4.0\nPid: 7\nUptime_sec: 61.5\n")
+	if age := time.Since(info.Started); err != nil || age < 62*time.Second || age > 10*time.Minute || info.Instance != "7" {
+		t.Errorf("%+v %v", info, err)
+	}
+	for text, ok := range map[string]bool{"1": true, "1.": true, "1.5": true, "1.1234567891": true, "": false, "x": false, "1.x": false, "1.-5": false} {
+		if _, got := parseUnix(text); got != ok {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
 	for _, reply := range []string{"", "Unknown command: 'show proc'\n", "No such backend.\n", "2\n# be_id\n", "1\n# be_id be_name\n", "1\nrow\n"} {
 		if _, err := ParseServersState(reply); err == nil {
 			t.Errorf("state from %q", reply)

@@ -92,8 +92,8 @@ func WaitRemovable(r Ref, ms int) Command {
 	return build(verbWait, nil, strconv.Itoa(ms)+"ms", "srv-removable", r.String())
 }
 
-// ShowInfo asks for the process.
-func ShowInfo() Command { return build("show info", nil) }
+// ShowInfo asks for the process, and with float for when it started to more than the second.
+func ShowInfo() Command { return build("show info float", nil) }
 
 // ShowState asks for the servers of a backend, or of all if it is empty.
 func ShowState(backend string) Command { return build("show servers state", names(backend)) }
@@ -108,7 +108,7 @@ func ShowStat(backend int) Command { return build("show stat", nil, strconv.Itoa
 func ShowProcesses() Command { return build("show proc", nil) }
 
 // ShowWorkerInfo asks a master for the ShowInfo of its newest worker.
-func ShowWorkerInfo() Command { return build("@1 show info", nil) }
+func ShowWorkerInfo() Command { return build("@1 show info float", nil) }
 
 // Reload makes a master load its configuration anew.
 func Reload() Command { return build("reload", nil) }

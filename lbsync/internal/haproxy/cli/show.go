@@ -236,7 +236,7 @@ func fields(line string) []string {
 type Info struct {
 	PID     int
 	Version Version
-	Started time.Time // in whole seconds and never too late: before it read its configuration
+	Started time.Time // never too late: before it read its configuration; to the second where HAProxy tells no more
 	// Instance is a name that no other process has: PID@START, or the PID alone where the start is not told (2.4).
 	Instance string
 }
@@ -263,11 +263,12 @@ func ParseInfo(reply string) (Info, error) {
 		case "Pid":
 			info.PID, _ = strconv.Atoi(value) // checked below
 		case "Start_time_sec":
-			if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-				info.Started, start = time.Unix(n, 0), "@"+value
+			if at, ok := parseUnix(value); ok {
+				info.Started, start = at, fmt.Sprintf("@%d", at.Unix())
 			}
 		case "Uptime_sec": // for versions that do not tell the other
-			if n, err := strconv.Atoi(value); err == nil && n >= 0 && info.Started.IsZero() {
+			whole, _, _ := strings.Cut(value, ".")
+			if n, err := strconv.Atoi(whole); err == nil && n >= 0 && info.Started.IsZero() {
 				info.Started = now.Add(-time.Duration(n+1) * time.Second).Truncate(time.Second)
 			}
 		case "Version":
@@ -279,6 +280,17 @@ func ParseInfo(reply string) (Info, error) {
 		return info, fmt.Errorf("%w: show info says %.80q", ErrFormat, reply)
 	}
 	return info, nil
+}
+
+// parseUnix reads seconds since 1970, with up to nine digits of a fraction. What is cut off of it makes it earlier.
+func parseUnix(text string) (time.Time, bool) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	sec, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return time.Time{}, false
+	}
+	nsec, err := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+	return time.Unix(sec, nsec), err == nil && nsec >= 0
 }
 
 // ParseVersion reads a version such as 2.6.12-1+deb12u4. What cannot be read is version 0.
