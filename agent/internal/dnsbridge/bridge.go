@@ -71,6 +71,7 @@ type Bridge struct {
 
 	follower follower
 	stale    atomic.Int64 // members shown as stale
+	lapsed   atomic.Bool  // the zone lacks members that may be there all the same
 	problems atomic.Int64 // names that could not be published as they are
 	changed  atomic.Int64 // when the zone changed last, in ns since 1970
 	cancel   context.CancelFunc
@@ -133,12 +134,21 @@ func (b *Bridge) source() *zone.Zone {
 	return b.zone.Load()
 }
 
-// settled is the zone for others to keep, or nil before there is one worth it.
+// settled is the zone to go by outside of this agent, or nil before there is one worth it.
 func (b *Bridge) settled() *zone.Zone {
 	if !b.ready() {
 		return nil
 	}
 	return b.zone.Load()
+}
+
+// copied is the zone for secondaries to keep, which say "no such name" of what is not in it. It is nil when we would not say
+// that: better they keep what they have.
+func (b *Bridge) copied() *zone.Zone {
+	if b.lapsed.Load() {
+		return nil
+	}
+	return b.settled()
 }
 
 // ready reports whether there is a view to answer from.
@@ -254,7 +264,12 @@ func (b *Bridge) apply(snap *view.Snapshot) (again time.Time) {
 	if snap.Confidence.Isolated || snap.Confidence.Stale {
 		trust = zone.Doubtful
 	}
+	lapsed := snap.Confidence.Isolated && b.follower.doubt.lapsed()
+	if lapsed {
+		b.lapsed.Store(true) // before anybody gets that zone
+	}
 	next, changed := b.edit(func(z *zone.Zone) *zone.Zone { return z.Update(changes).WithTrust(trust) })
+	b.lapsed.Store(lapsed)
 	if !changed {
 		return again
 	}

@@ -83,6 +83,9 @@ func (d *doubt) decide(now time.Time, isolated bool) (changed []string, until ti
 	return changed, v.Until
 }
 
+// lapsed reports whether there are members that failed in this doubt, or just before, and are shown no longer.
+func (d *doubt) lapsed() bool { return len(d.held) < len(d.lost) }
+
 // shown returns the record to show of a member that is held.
 func (d *doubt) shown(name string) (*view.Member, bool) {
 	if !d.held[name] {

@@ -133,6 +133,39 @@ func TestStaleAnswers(t *testing.T) {
 	})
 }
 
+// A secondary says "no such name" of what is not in its copy. So it gets none that lacks members whom we lost sight of.
+func TestCopiesOfADoubtfulZone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		check := func(what string, want bool) {
+			t.Helper()
+			if got := w.bridge.copied() != nil; got != want {
+				t.Errorf("%s: a zone for secondaries: %t", what, got)
+			}
+		}
+		check("no doubt", true)
+		w.set("e", view.StatusFailed)
+		check("a failure", true)
+		time.Sleep(2 * time.Minute)
+		w.isolated(true)
+		check("cut off, and nobody was lost by that", true)
+		w.set("bc", view.StatusFailed)
+		check("those who were are shown", true)
+		time.Sleep(time.Until(w.again))
+		w.apply()
+		check("and no longer", false)
+		w.set("bc", view.StatusAlive)
+		check("they are back", true)
+		w.set("bc", view.StatusFailed)
+		time.Sleep(time.Until(w.again))
+		w.apply()
+		check("lost again", false)
+		w.isolated(false)
+		check("the doubt is over, so they are gone", true)
+	})
+}
+
 func TestStaleAnswersEndWithTheDoubt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -58,7 +58,7 @@ func newOutward(b *Bridge) (*outward, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.transfers = transfer.New(transfer.Config{Source: b.settled, Log: b.log})
+	o.transfers = transfer.New(transfer.Config{Source: b.copied, Log: b.log})
 	if cfg.Server != "" {
 		if err := o.newUpdater(cfg); err != nil {
 			return nil, fmt.Errorf("dns_update_server: %w", err)
@@ -177,7 +177,7 @@ func hostPort(text string) (string, error) {
 // start begins to notify and to update. addr is where the zone is served.
 func (o *outward) start(addr string) {
 	o.mu.Lock()
-	cfg := notify.Config{Source: o.bridge.settled, Advance: o.bridge.advance, Targets: o.targets, Log: o.bridge.log}
+	cfg := notify.Config{Source: o.bridge.copied, Advance: o.bridge.advance, Targets: o.targets, Log: o.bridge.log}
 	if served, err := netip.ParseAddrPort(addr); err == nil {
 		cfg.Local = served.Addr()
 	}
