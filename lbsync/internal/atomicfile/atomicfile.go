@@ -85,6 +85,18 @@ func Stage(dest string, data []byte, opts Options) (*Staged, error) {
 	return s, nil
 }
 
+// Obstacle tells without changing anything what would keep everybody from replacing dest: that there is no such folder, or no such user
+// or group.
+func Obstacle(dest string, opts Options) error {
+	if _, _, err := opts.owner(0, 0); err != nil {
+		return fmt.Errorf("cannot set the owner of %s: %w", dest, err)
+	}
+	if info, err := os.Stat(filepath.Dir(dest)); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return fmt.Errorf("there is no folder %s for %s", filepath.Dir(dest), filepath.Base(dest))
+	}
+	return nil
+}
+
 // removeLeftovers removes what earlier processes staged for dest and neither committed nor discarded.
 func removeLeftovers(dest string) {
 	entries, err := os.ReadDir(filepath.Dir(dest))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
@@ -137,4 +138,30 @@ func TestBackups(t *testing.T) {
 		}
 	}
 	content(t, path+".1", "5")
+}
+
+// TestObstacle: what is wrong on this host is known before anything is written.
+func TestObstacle(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		opts atomicfile.Options
+		want string
+	}{
+		{"f", atomicfile.Options{}, ""},
+		{"new", atomicfile.Options{}, ""},
+		{"no/f", atomicfile.Options{}, "there is no folder "},
+		{"f/f", atomicfile.Options{}, "there is no folder "},
+		{"f", atomicfile.Options{User: "nobody-of-this-name"}, "cannot set the owner"},
+		{"f", atomicfile.Options{Group: "nobody-of-this-name"}, "cannot set the owner"},
+	} {
+		err := atomicfile.Obstacle(filepath.Join(dir, tt.name), tt.opts)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
 }

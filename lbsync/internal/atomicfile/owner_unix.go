@@ -26,32 +26,41 @@ func own(f *os.File, opts Options, old fs.FileInfo) error {
 			uid, gid = int(was.Uid), int(was.Gid)
 		}
 	}
-	if opts.User != "" {
-		if uid, err = id(opts.User, func(name string) (string, error) {
+	if uid, gid, err = opts.owner(uid, gid); err != nil {
+		return err
+	}
+	if uid == int(have.Uid) && gid == int(have.Gid) {
+		return nil
+	}
+	return f.Chown(uid, gid)
+}
+
+// owner returns the owner and group of the options, or else those given.
+func (o Options) owner(uid, gid int) (int, int, error) {
+	var err error
+	if o.User != "" {
+		if uid, err = id(o.User, func(name string) (string, error) {
 			u, err := user.Lookup(name)
 			if err != nil {
 				return "", err
 			}
 			return u.Uid, nil
 		}); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
-	if opts.Group != "" {
-		if gid, err = id(opts.Group, func(name string) (string, error) {
+	if o.Group != "" {
+		if gid, err = id(o.Group, func(name string) (string, error) {
 			g, err := user.LookupGroup(name)
 			if err != nil {
 				return "", err
 			}
 			return g.Gid, nil
 		}); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
-	if uid == int(have.Uid) && gid == int(have.Gid) {
-		return nil
-	}
-	return f.Chown(uid, gid)
+	return uid, gid, nil
 }
 
 // id returns the number of a user or group that is given by name or number.

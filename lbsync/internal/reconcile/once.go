@@ -152,7 +152,10 @@ func (l *Loop) Preview(ctx context.Context, progress func(string)) (Report, erro
 
 // decide makes everything due that is allowed.
 func (l *Loop) decide(view decide.View, now time.Time) Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	statuses, _ := l.decider.Step(now, view, true)
+	l.last, l.statuses = view, statuses
 	return Report{Services: statuses}
 }
 

@@ -65,6 +65,11 @@ func TestWhatTheAgentThinks(t *testing.T) {
 		for _, srv := range st.Service.Ready() {
 			ready = append(ready, srv.Name)
 		}
+		for _, name := range held { // why does not need a loop that runs
+			if w, ok := loop.Why("web", name); !ok || !w.In || !strings.Contains(w.Rule, "its removal is held: ") {
+				t.Errorf("%s: why %s: %+v", s.what, name, w)
+			}
+		}
 		if got := strings.Join(ready, " "); got != s.want || strings.Join(held, " ") != s.held {
 			t.Errorf("%s: got %q, held %v; want %q, %q", s.what, got, held, s.want, s.held)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
+	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 )
 
 // Unrecorded tells that a file exists and has content although nothing is recorded of it: the state was lost,
@@ -65,7 +66,7 @@ func (p *pass) install(ctx context.Context) error {
 	var paths []string
 	for i, data := range p.rendered.Files {
 		f := t.cfg.Files[i]
-		s, err := atomicfile.Stage(f.Dest, data, atomicfile.Options{Mode: f.Mode, User: f.User, Group: f.Group, Backups: f.Backups, InPlace: f.InPlace})
+		s, err := atomicfile.Stage(f.Dest, data, options(f))
 		if err != nil {
 			return t.fail(StageWrite, err)
 		}
@@ -101,6 +102,10 @@ func (p *pass) install(ctx context.Context) error {
 		return nil
 	}
 	return p.save()
+}
+
+func options(f config.File) atomicfile.Options {
+	return atomicfile.Options{Mode: f.Mode, User: f.User, Group: f.Group, Backups: f.Backups, InPlace: f.InPlace}
 }
 
 // beforeRename records what is about to happen, so that if this process dies in between the next one knows either content as

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
+	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
@@ -84,8 +85,16 @@ func (t *Target) Config() config.Target { return t.cfg }
 // Traits returns those of the adapter.
 func (t *Target) Traits() adapter.Traits { return t.adapter.Traits() }
 
-// Lint returns the adapter's advice.
-func (t *Target) Lint() []string { return t.adapter.Lint() }
+// Lint returns the adapter's advice, and what would keep the files from being written on this host.
+func (t *Target) Lint() []string {
+	advice := t.adapter.Lint()
+	for _, f := range t.cfg.Files {
+		if err := atomicfile.Obstacle(f.Dest, options(f)); err != nil {
+			advice = append(advice, err.Error())
+		}
+	}
+	return advice
+}
 
 // Instance reads which process serves now; empty if that is not known. It costs little.
 func (t *Target) Instance(ctx context.Context) (string, error) {
