@@ -135,10 +135,13 @@ func TestKilled(t *testing.T) {
 	lbtest.Write(t, b.Dir, "check.sh", fmt.Sprintf(`if rm %[1]s/kill-check 2>/dev/null; then kill -9 $PPID; fi
 exec haproxy -c -q -f %[1]s/haproxy.cfg -f "$1"
 `, b.Dir))
-	lbtest.Write(t, b.Dir, "reload.sh", fmt.Sprintf(`echo reload >>%[1]s/reloads
-if rm %[1]s/kill-before 2>/dev/null; then kill -9 $PPID; exit 1; fi
-kill -USR2 "$(cat %[1]s/pid)"
-if rm %[1]s/kill-after 2>/dev/null; then kill -9 $PPID; fi
+	lbtest.Write(t, b.Dir, "installed.sh", fmt.Sprintf("if rm %s/kill-installed 2>/dev/null; then kill -9 $PPID; fi\n", b.Dir))
+	lbtest.Write(t, b.Dir, "reload.sh", fmt.Sprintf(`cd %s
+if rm kill-before 2>/dev/null; then kill -9 $PPID; exit 1; fi
+echo reload >>reloads
+while [ -e wait ]; do sleep 0.05; done
+kill -USR2 "$(cat pid)"
+if rm kill-after 2>/dev/null; then kill -9 $PPID; fi
 `, b.Dir))
 	text := fmt.Sprintf(`
 state_dir = "state"
@@ -166,6 +169,8 @@ target "haproxy" "edge" {
     dest  = "web.cfg"
     adopt = true
     check = ["sh", %q, "{candidate}"]
+
+    check_installed = ["sh", %q]
   }
   runtime { socket = "relay.sock" }
   reload {
@@ -177,7 +182,7 @@ target "haproxy" "edge" {
     options = "check inter 200ms rise 1"
   }
 }
-`, cluster.rpc, in("check.sh"), in("reload.sh"))
+`, cluster.rpc, in("check.sh"), in("installed.sh"), in("reload.sh"))
 	path := lbtest.Write(t, b.Dir, "lbsync.hcl", text)
 	var running *lbtest.Process
 	start := func() {
@@ -237,6 +242,7 @@ target "haproxy" "edge" {
 		weight       int
 	}{
 		{"check", "b", "svc:web=" + portB, 100},
+		{"installed", "b", "svc:web=" + portB + ",w=50", 50},
 		{"command", "c", "svc:web=" + portC, 100},
 		{"reply", "b", "svc:web=" + portB + ",w=10", 10},
 		{"command, then read back", "c", "svc:web=" + portC + ",w=20", 20},
@@ -244,8 +250,8 @@ target "haproxy" "edge" {
 		{"reply", "b", "svc:web=" + portB + ",w=30", 30},
 		{"reply", "c", "svc:web=none", 0},
 	} {
-		if step.at == "check" {
-			lbtest.Write(t, b.Dir, "kill-check", "")
+		if step.at == "check" || step.at == "installed" {
+			lbtest.Write(t, b.Dir, "kill-"+step.at, "")
 		} else {
 			relay.arm(step.at)
 		}
@@ -261,34 +267,62 @@ target "haproxy" "edge" {
 		}
 	}
 
-	for i, kill := range []struct {
-		at      string
-		reloads int // that are begun, the one at which it dies too
-	}{{"kill-before", 2}, {"kill-after", 1}} {
-		base := reloads()
+	// A change of structure is one reload, wherever on its way the process was killed.
+	pid := func() (pid string) {
+		t.Helper()
+		lbtest.Eventually(t, func() error {
+			reply, err := cli.New(b.Admin, 10*time.Second).Query(context.Background(), cli.ShowInfo())
+			if err == nil {
+				pid = pidOf(reply[0])
+			}
+			return err
+		})
+		return pid
+	}
+	for i, at := range []string{"check", "installed", "before", "after", "read back"} {
 		_ = running.Kill() // that it is dead while its configuration changes is nothing new
 		killed()
-		before, err := cli.New(b.Admin, 10*time.Second).Query(context.Background(), cli.ShowInfo())
-		if err != nil {
-			t.Fatal(err)
+		before, base := pid(), reloads()
+		options := fmt.Sprintf("inter %dms", 210+i)
+		lbtest.Write(t, b.Dir, "lbsync.hcl", strings.Replace(text, "inter 200ms", options, 1))
+		if at == "read back" {
+			lbtest.Write(t, b.Dir, "wait", "")
+		} else {
+			lbtest.Write(t, b.Dir, "kill-"+at, "")
 		}
-		lbtest.Write(t, b.Dir, "lbsync.hcl", strings.Replace(text, "inter 200ms", fmt.Sprintf("inter %dms", 210+i), 1))
-		lbtest.Write(t, b.Dir, kill.at, "")
 		start()
-		killed()
-		if kill.at == "kill-after" { // it comes while nobody looks
+		if at == "read back" {
 			lbtest.Eventually(t, func() error {
-				now, err := cli.New(b.Admin, 10*time.Second).Query(context.Background(), cli.ShowInfo())
-				if err == nil && pidOf(now[0]) == pidOf(before[0]) {
-					err = errors.New("not reloaded")
+				if reloads() == base {
+					return errors.New("no reload yet")
 				}
-				return err
+				return nil
+			})
+			relay.arm(at)
+			if err := os.Remove(in("wait")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		killed()
+		if at == "after" || at == "read back" { // it comes while nobody looks
+			lbtest.Eventually(t, func() error {
+				if pid() == before {
+					return errors.New("not reloaded")
+				}
+				return nil
 			})
 		}
 		start()
+		lbtest.Eventually(t, func() error {
+			data, err := os.ReadFile(b.Dest)
+			if err == nil && !strings.Contains(string(data), options) {
+				err = fmt.Errorf("%s is not in\n%s", options, data)
+			}
+			return err
+		})
 		converged(want)
-		if n := reloads() - base; n != kill.reloads {
-			t.Errorf("%s: %d reloads were begun for one change of structure, want %d\n%s", kill.at, n, kill.reloads, running.Output())
+		if n := reloads() - base; n != 1 {
+			t.Errorf("killed at the reload's %s: %d reloads\n%s", at, n, running.Output())
 		}
 	}
 }
