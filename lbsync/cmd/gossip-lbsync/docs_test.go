@@ -8,14 +8,17 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
+	"github.com/seed-645ce708/gossip/lbsync/internal/nginx"
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/render"
+	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
 // TestDocumentation runs the snippets of docs/lbsync.md: both configurations are checked with the real
@@ -70,6 +73,52 @@ func TestDocumentation(t *testing.T) {
 		path := lbtest.Write(t, t.TempDir(), "lbsync.hcl", hcl[1])
 		if r := command(context.Background(), "check", "-config", path); r.code != exitOK {
 			t.Errorf("got %+v", r)
+		}
+	})
+	t.Run("nginx serves", func(t *testing.T) {
+		t.Parallel()
+		servers := blocks("nginx")
+		if len(servers) != 1 {
+			t.Fatalf("the page has %d blocks for nginx; the test must learn of them", len(servers))
+		}
+		b := lbtest.Nginx(t) // its configuration becomes what the page says, with the file for gossip-lbsync beside it
+		main, err := os.ReadFile(b.Main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := strings.Cut(string(main), "    server {")
+		lbtest.Write(t, b.Dir, "nginx.conf", head+strings.Replace(servers[0], "listen 80;", "listen "+b.Addr+";", 1)+"}\n")
+		web := lbtest.Web(t, "web-1")
+		one := netip.MustParseAddrPort(web.Listener.Addr().String())
+		dead := netip.MustParseAddrPort(lbtest.FreeAddr(t, "127.0.0.1"))
+		conf, err := config.Load(lbtest.Write(t, b.Dir, "lbsync.hcl", strings.NewReplacer("/etc/nginx/conf.d/lbsync-web.conf", b.Dest,
+			"/run/nginx.pid", b.PIDFile, "target \"nginx\" \"www\" {\n", "target \"nginx\" \"www\" {\n  config = \"nginx.conf\"\n").Replace(hcl[1])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf.Targets[0].Files[0].Adopt = true // lbtest made it
+		conf.Targets[0].Reload.Timeout = time.Minute
+		store, err := record.Open(filepath.Join(b.Dir, "state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
+		a, err := nginx.New(conf.Targets[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pools := adapter.Pools{Services: adapter.Services{"web": {Name: "web", Servers: []pool.Server{
+			{Name: "web-1", Addr: one.Addr(), Port: one.Port(), Weight: 100, State: pool.Active},
+			{Name: "web-2", Addr: dead.Addr(), Port: dead.Port(), Weight: 100, State: pool.Suspect},
+		}}}}
+		if _, err := target.New(conf.Targets[0], a, store).Apply(context.Background(), pools,
+			func(context.Context, target.Need) (func(error), error) { return func(error) {}, nil }); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 { // the one that is dead is passed over
+			if got, err := b.Get(); err != nil || got != "web-1" {
+				t.Errorf("request %d: got %q, %v", i, got, err)
+			}
 		}
 	})
 	t.Run("twemproxy", func(t *testing.T) {
