@@ -203,6 +203,8 @@ type Runtime struct {
 	Timeout time.Duration // for each exchange
 	// KeepWeight and KeepState leave alone what an operator set by hand.
 	KeepWeight, KeepState bool
+	// WithoutFile goes on changing servers while the file cannot be written, and so no longer says what HAProxy does.
+	WithoutFile bool
 }
 
 // How the servers of a backend follow the members.

@@ -155,6 +155,32 @@ func TestFull(t *testing.T) {
 	}
 }
 
+func TestRuntime(t *testing.T) {
+	t.Parallel()
+	cfg, dir, err := parse(t, "lbsync.hcl", `
+source "gossip" {}
+service "web" {}
+target "haproxy" "edge" {
+  config = "haproxy.cfg"
+  file { dest = "web.cfg" }
+  runtime {
+    socket       = "admin.sock"
+    timeout      = "5s"
+    keep_manual  = ["weight", "state"]
+    without_file = true
+  }
+  backend "web" { service = "web" }
+}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Runtime{Socket: filepath.Join(dir, "admin.sock"), Timeout: 5 * time.Second, KeepWeight: true, KeepState: true, WithoutFile: true}
+	if got := cfg.Targets[0].HAProxy; got.Runtime != want || got.Backends[0].Servers != config.ServersNamed {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	native, dir, err := parse(t, "lbsync.hcl", minimal)

@@ -200,12 +200,13 @@ func (d *decoder) haproxy(b block, t Target) *HAProxy {
 		d.fault(b.at, "target %s needs config, the path of the main haproxy.cfg, to check a candidate together with it; or file { check = [...] }", t.ID())
 	}
 	if r, ok := b.single("runtime"); ok {
-		c := d.read(r.Body, r.DefRange, []string{"socket", "timeout", "keep_manual"}, nil)
+		c := d.read(r.Body, r.DefRange, []string{"socket", "timeout", "keep_manual", "without_file"}, nil)
 		h.Runtime.Socket = c.required("socket")
 		if _, port, err := net.SplitHostPort(h.Runtime.Socket); err != nil || !isPort(port) {
 			h.Runtime.Socket = c.path("socket", "")
 		}
 		h.Runtime.Timeout = c.duration("timeout", DefaultRuntimeTimeout, 10*time.Millisecond, time.Minute)
+		h.Runtime.WithoutFile = c.flag("without_file")
 		for _, what := range c.list("keep_manual") {
 			switch what {
 			case "weight":

@@ -65,6 +65,7 @@ func New(cfg config.Target, memory adapter.Memory) (*Adapter, error) {
 func (a *Adapter) Traits() adapter.Traits {
 	t := a.Adapter.Traits()
 	t.Runtime = a.socket != nil && slices.ContainsFunc(a.cfg.HAProxy.Backends, runtime)
+	t.WithoutFile = t.Runtime && a.cfg.HAProxy.Runtime.WithoutFile
 	if a.socket != nil {
 		t.Probe = probe
 	}

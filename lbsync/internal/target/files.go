@@ -142,6 +142,26 @@ func (p *pass) keepFallback() error {
 	return nil
 }
 
+// withoutFile changes the servers of a running balancer although the file that should have them could not be written, if the
+// operator wants that: the disk is full, or may not be written to. Nothing is reloaded, which would load the old file, and nothing
+// is recorded. It returns the failure, for the pass has failed all the same.
+func (p *pass) withoutFile(ctx context.Context, leave Leave, failure error) error {
+	var failed *Error
+	if leave == nil || ctx.Err() != nil || !p.t.adapter.Traits().WithoutFile || !p.serversOnly() || errors.Is(failure, errForeign) ||
+		!errors.As(failure, &failed) || (failed.Stage != StageWrite && failed.Stage != StageState) {
+		return failure
+	}
+	plan, err := p.settle(ctx)
+	switch {
+	case err != nil:
+		return errors.Join(failure, p.t.fail(StageRuntime, err))
+	case plan.Reload != "":
+		return errors.Join(failure, p.t.fail(StageRuntime, fmt.Errorf("a reload is needed, for %s, and has to wait for the file", plan.Reload)))
+	default:
+		return fmt.Errorf("%w; its servers are changed at runtime all the same, as without_file says", failure)
+	}
+}
+
 // undo restores the files as they were at the beginning of the pass, and returns the failure that made it necessary.
 func (p *pass) undo(failure error) error {
 	if err := p.t.putBack(p.old); err != nil {
@@ -164,6 +184,9 @@ func (t *Target) putBack(files [][]byte) error {
 	return errors.Join(errs...)
 }
 
+// errForeign means that a file is somebody else's.
+var errForeign = errors.New("was not written by gossip-lbsync")
+
 // mayWrite refuses to replace a file that something else wrote.
 func (p *pass) mayWrite() error {
 	if slices.Contains(p.rec.Written, hashAll(p.old)) {
@@ -172,7 +195,7 @@ func (p *pass) mayWrite() error {
 	for i, old := range p.old {
 		f := p.t.cfg.Files[i]
 		if len(old) > 0 && !f.Adopt && !managed(old) && !bytes.Equal(old, p.rendered.Files[i]) {
-			return fmt.Errorf("%s was not written by gossip-lbsync; set adopt = true to replace it, or choose another dest", f.Dest)
+			return fmt.Errorf("%s %w; set adopt = true to replace it, or choose another dest", f.Dest, errForeign)
 		}
 	}
 	return nil

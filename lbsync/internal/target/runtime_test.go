@@ -32,6 +32,8 @@ type balancer struct {
 	reloads  int
 	refuse   error // of every command
 	noReload error
+
+	withoutFile bool // it is configured so
 }
 
 func (b *balancer) start() {
@@ -62,7 +64,9 @@ func die(kill *int) {
 	}
 }
 
-func (d *driven) Traits() adapter.Traits { return adapter.Traits{Reloads: true, Runtime: true} }
+func (d *driven) Traits() adapter.Traits {
+	return adapter.Traits{Reloads: true, Runtime: true, WithoutFile: d.withoutFile}
+}
 
 func names(pools adapter.Pools) []string {
 	var out []string
@@ -245,6 +249,54 @@ func TestRuntime(t *testing.T) {
 	r.start()
 	r.ok("e f")
 	r.want("two", "e f", 0)
+}
+
+// TestWithoutFile: while the file cannot be written, servers change at runtime if that is wished, and nothing else does. The file and
+// the record stay as they were, so that what it has loaded is not mistaken later.
+func TestWithoutFile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ok("a")
+	r.want("one", "a", 1)
+	fails := func(shape, servers, serves string, words ...string) {
+		t.Helper()
+		r.cfg.Files[0].User, r.shape = "there is no such user", shape // any reason will do
+		res, _, err := r.pass(servers, nil)
+		r.cfg.Files[0].User, r.shape = "", "one"
+		var failure *target.Error
+		if !errors.As(err, &failure) || failure.Stage != target.StageWrite || res.Wrote {
+			t.Errorf("got %+v, %v", res, err)
+		}
+		for _, w := range words {
+			if !strings.Contains(fmt.Sprint(err), w) {
+				t.Errorf("%v does not say %q", err, w)
+			}
+		}
+		r.want("one", serves, 0)
+		if data, err := os.ReadFile(r.dest); err != nil || string(data) != "one\na\n" {
+			t.Errorf("the file is %q, %v", data, err)
+		}
+	}
+	fails("one", "a b", "a")
+	r.withoutFile = true
+	fails("one", "a b", "a b", "no such user", "without_file")
+	fails("two", "a b c", "a b", "no such user") // that takes a reload, which would load the old file
+	r.refuse = errors.New("no")
+	fails("one", "a b c", "a b", "no such user", "runtime: no")
+	r.refuse = nil
+	r.ok("a b")
+	r.want("one", "a b", 0)
+	if data, err := os.ReadFile(r.dest); err != nil || string(data) != "one\na b\n" {
+		t.Errorf("the file is %q, %v", data, err)
+	}
+
+	if err := os.WriteFile(r.dest, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.pass("a", nil); err == nil {
+		t.Error("somebody else's file was replaced")
+	}
+	r.want("one", "a b", 0)
 }
 
 // TestRuntimeRefuses: what cannot be done at runtime is tried twice and then done by a reload; if that fails, too, the files

@@ -270,7 +270,7 @@ func (t *Target) Apply(ctx context.Context, pools adapter.Pools, leave Leave) (R
 func (p *pass) run(ctx context.Context, leave Leave) error {
 	if p.write {
 		if err := p.install(ctx); err != nil {
-			return err
+			return p.withoutFile(ctx, leave, err)
 		}
 		p.res.Wrote = true
 		ctx = context.WithoutCancel(ctx)
