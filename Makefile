@@ -47,6 +47,7 @@ bench-dns: ## Measure DNS beside NSD, Knot, BIND and CoreDNS, as far as they are
 	go build -trimpath -o bin/.bench-dns ./dnsserver/internal/bench
 	bin/.bench-dns
 	bin/.bench-dns -free
+	bin/.bench-dns -sockets 256 -outstanding 1
 	bin/.bench-dns -rate 10000 -mix service
 
 .PHONY: bench-lbsync

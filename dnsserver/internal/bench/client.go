@@ -56,7 +56,7 @@ func load(o options, p placement, addr string, m *mix) (outcome, error) {
 					return err
 				}
 				defer c.close()
-				c.awake = !o.free
+				c.awake, c.singly = !o.free, o.singly
 				got, err = c.run(o.burst, float64(o.rate)/float64(p.workers))
 				return err
 			})
@@ -83,11 +83,12 @@ type client struct {
 	mix *mix
 	// awake says not to sleep, on a processor of its own: to wake the client is the server's work on a loopback
 	// interface, and on no other.
-	awake bool
-	next  int      // question
-	asker []uint16 // of each question: the number of the flow where it is under way, plus 1; or 0
-	flows []flow
-	poll  []unix.PollFd
+	awake  bool
+	singly bool
+	next   int      // question
+	asker  []uint16 // of each question: the number of the flow where it is under way, plus 1; or 0
+	flows  []flow
+	poll   []unix.PollFd
 	outcome
 
 	in      [maxUnderWay]unix.Mmsghdr
@@ -242,15 +243,21 @@ func (c *client) send(i, n int) (int, error) {
 	f := &c.flows[i]
 	f.free -= end - first
 	packets := c.mix.packets[first*c.mix.size : end*c.mix.size]
-	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(f.fd), uintptr(unsafe.Pointer(&packets[0])), uintptr(len(packets)), 0, 0, 0)
-	switch errno {
-	case 0, unix.EAGAIN: // then they count as lost in time
-		return end - first, nil
-	case unix.ECONNREFUSED:
-		return 0, errors.New("the server is gone")
-	default:
-		return 0, fmt.Errorf("send: %w", errno)
+	step := len(packets)
+	if c.singly {
+		step = c.mix.size
 	}
+	for ; len(packets) > 0; packets = packets[step:] {
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(f.fd), uintptr(unsafe.Pointer(&packets[0])), uintptr(step), 0, 0, 0)
+		switch errno {
+		case 0, unix.EAGAIN: // then they count as lost in time
+		case unix.ECONNREFUSED:
+			return 0, errors.New("the server is gone")
+		default:
+			return 0, fmt.Errorf("send: %w", errno)
+		}
+	}
+	return end - first, nil
 }
 
 // giveUp counts those of some questions that are under way as lost.

@@ -34,6 +34,7 @@ type options struct {
 	peers  []string
 	extra  []string
 	free   bool
+	singly bool
 	procs  int
 
 	sockets, underWay int
@@ -52,6 +53,7 @@ func main() {
 	flag.DurationVar(&o.burst, "burst", 1200*time.Millisecond, "how long each visit takes")
 	flag.IntVar(&o.rate, "rate", 0, "queries a second; 0 means as many as the server answers")
 	flag.BoolVar(&o.free, "free", false, "two workers and two clients on all processors, instead of one of each on a processor of its own")
+	flag.BoolVar(&o.singly, "singly", false, "hand each question to the kernel by a call of its own; servers see the same, the client has twice the work")
 	flag.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of our server; 0 leaves it to the server")
 	flag.IntVar(&o.sockets, "sockets", 8, "how many sockets ask")
 	flag.IntVar(&o.underWay, "outstanding", 32, "how many questions each of them has under way at once, 64 at most")
@@ -105,6 +107,9 @@ func run(ctx context.Context, o options) error {
 	fmt.Printf("%s; %d rounds of %v; %d sockets with %d questions under way", plan, o.rounds, o.burst, o.sockets, o.underWay)
 	if o.rate > 0 {
 		fmt.Printf(" at %d queries a second", o.rate)
+	}
+	if o.singly {
+		fmt.Printf(", each sent by a call of its own")
 	}
 	fmt.Printf("\n\n")
 	all = append([]server{ours(o.procs)}, all...)
