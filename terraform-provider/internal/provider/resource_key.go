@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -81,15 +80,14 @@ func (r *keyResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 				Validators: []validator.String{rule.Key(), stringvalidator.AlsoRequires(path.MatchRoot("key_wo_version"))},
 			},
 			"key_wo_version": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "Any text or number that changes when `key_wo` is to be installed as another key. A change replaces the resource.",
-				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
+				Optional: true,
+				MarkdownDescription: "Any text or number that changes when `key_wo` is to be installed as another key. A change replaces the resource, unless " +
+					"`key_wo` is the same key as before.",
 			},
 			"generate": schema.BoolAttribute{
 				Optional: true,
 				MarkdownDescription: "Set to `true` instead of `key_wo` to have a random key of 32 bytes made while applying, which is kept nowhere but on " +
-					"the keyrings. A node that was not there then cannot be given the key from here.",
-				PlanModifiers: []planmodifier.Bool{boolplanmodifier.RequiresReplace()},
+					"the keyrings. A node that was not there then cannot be given the key from here. A change replaces the resource.",
 			},
 			"require_all": schema.BoolAttribute{
 				Optional: true,
@@ -135,13 +133,20 @@ func (r *keyResource) ValidateConfig(ctx context.Context, req resource.ValidateC
 }
 
 // ModifyPlan plans complete as true where it is required, so that a node which lacks the key is a difference to repair.
-// Where it is not, the outcome of installing is unknown.
+// Where it is not, the outcome of installing is unknown. Another key is another resource.
 func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return // to be destroyed
 	}
-	var plan keyModel
+	var config, plan, state keyModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		if config.another(&state) {
+			resp.RequiresReplace.Append(path.Root("key_wo_version"), path.Root("generate"))
+		}
+	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -151,11 +156,28 @@ func (r *keyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	case req.State.Raw.IsNull() || plan.KeyID.IsUnknown():
 		plan.Complete = types.BoolUnknown()
 	default:
-		var state keyModel
-		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 		plan.Complete = state.Complete
 	}
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("complete"), plan.Complete)...)
+}
+
+// another reports whether the configuration m asks for another key than that of state. To replace a key by itself would install
+// it and then remove it, so a new version of the same key is none; neither is what an import could not know.
+func (m *keyModel) another(state *keyModel) bool {
+	if m.KeyWOVersion.Equal(state.KeyWOVersion) && m.Generate.Equal(state.Generate) {
+		return false // also if key_wo is a fresh ephemeral value
+	}
+	imported := state.KeyWOVersion.IsNull() && state.Generate.IsNull()
+	return !m.same(state) && !(imported && m.Generate.ValueBool())
+}
+
+// same reports whether key_wo of the configuration m is the key of state.
+func (m *keyModel) same(state *keyModel) bool {
+	if !known(m.KeyWO) {
+		return false
+	}
+	id, err := keyid.Of(m.KeyWO.ValueString())
+	return err == nil && id == state.KeyID.ValueString()
 }
 
 func (r *keyResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -238,6 +260,11 @@ func (r *keyResource) Update(ctx context.Context, req resource.UpdateRequest, re
 	}
 	timeout, diags := plan.Timeouts.Update(ctx, defaultKeyTimeout)
 	resp.Diagnostics.Append(diags...)
+	if config.another(&state) { // while planning it was not
+		resp.Diagnostics.AddAttributeError(path.Root("key_wo"), "The key is another one than when it was planned",
+			"It had the fingerprint "+state.KeyID.ValueString()+" then. A new version of the same key needs a value that stays the same; apply again.")
+		return
+	}
 	if plan.Complete.ValueBool() && !state.Complete.ValueBool() {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -266,7 +293,7 @@ func (r *keyResource) Delete(ctx context.Context, req resource.DeleteRequest, re
 	case errors.Is(err, session.ErrKeyInUse):
 		resp.Diagnostics.AddError("The key is in use and was not removed", fmt.Sprintf("Nodes encrypt with the key %s. Make another key the primary one "+
 			"with gossip_primary_key first. If this happens while a key is replaced, set `create_before_destroy = true` in the `lifecycle` of "+
-			"gossip_key.", state.KeyID.ValueString()))
+			"gossip_key. To leave the key where it is, take the resource out of the state with `terraform state rm`.", state.KeyID.ValueString()))
 	default:
 		addError(&resp.Diagnostics, "The key could not be removed from every node", err)
 	}

@@ -183,6 +183,16 @@ func TestAccKeyRotation(t *testing.T) {
 		resource.TestStep{ // a fresh ephemeral value under the same version changes nothing
 			Config: provided(agent, keyBlock(secondKey, "1", "true")), PlanOnly: true,
 		},
+		resource.TestStep{ // a new version of the same key neither installs nor removes
+			Config:           provided(agent, keyBlock(firstKey, "1.1", "true")),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_key.k"),
+			Check: func(*terraform.State) error {
+				if n := len(agent.KeyChanges()); n != 2 {
+					return errorf("keys were changed %d times, want 2: %v", n, agent.KeyChanges())
+				}
+				return nil
+			},
+		},
 		resource.TestStep{ // the new one is installed, then used, then the old one removed
 			Config:           provided(agent, keyBlock(secondKey, "2", "true")),
 			ConfigPlanChecks: planned(plancheck.ResourceActionCreateBeforeDestroy, "gossip_key.k"),
