@@ -75,7 +75,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal("no certificate", err)
 	}
 	config := &tls.Config{RootCAs: roots, ServerName: "first.example", NextProtos: []string{"dot"}}
-	client := &dns.Client{Net: "tcp-tls", TLSConfig: config, Timeout: 10 * time.Second}
+	client := &dns.Client{Net: "tcp-tls", TLSConfig: config, Timeout: 30 * time.Second}
 	conn, err := client.Dial(s.TLSAddr())
 	if err != nil {
 		t.Fatal(err)
