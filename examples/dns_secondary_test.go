@@ -227,6 +227,36 @@ func TestSecondaries(t *testing.T) {
 	}
 }
 
+// TestSecondariesOfManyMembers has the examples' servers take services with more members than BIND allows by default.
+func TestSecondariesOfManyMembers(t *testing.T) {
+	t.Parallel()
+	ctx, stage := within(t), stage(t)
+	followers := secondaries(t)
+	var members []string
+	for i := range 150 {
+		members = append(members, fmt.Sprintf(`{"name": "n%d", "addr": "10.0.0.%d:7946", "tags": {"role": "web", "port": "80"}, "status": "alive"}`, i, i+1))
+	}
+	must(stage.Write("members.json", `{"members": [`+strings.Join(members, ",")+"]}"))(t)
+	dns := must(harness.FreeAddr("127.0.0.1"))(t)
+	args := []string{"dns", "-members-file", stage.Path("members.json"), "-node=n0", "-dns-addr=" + dns}
+	var names []string
+	for _, s := range followers {
+		names = append(names, s.name)
+		args = append(args, "-dns-transfer=key="+s.name)
+	}
+	args = append(args, "-dns-tsig-keys="+must(stage.Write("tsig.key", keyFile(names...)))(t))
+	must(stage.Start("dns", stage.Program("gossip"), args...))(t)
+	eventually(ctx, t, func() error { _, err := transfer(ctx, t, stage, dns, "bind"); return err })
+	for _, s := range followers {
+		s.start(t, stage, dns)
+	}
+	for _, s := range followers {
+		if n := len(s.same(ctx, t, stage, dns)); n < 10*150 {
+			t.Errorf("%s: %d records", s.name, n)
+		}
+	}
+}
+
 // TestExampleSecondary runs the example as its README says.
 func TestExampleSecondary(t *testing.T) {
 	t.Parallel()
