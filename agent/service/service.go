@@ -101,11 +101,11 @@ func parse(name, value string) (Service, error) {
 }
 
 func parsePort(text string) (uint16, error) {
-	port, err := parse16("port", text)
-	if err == nil && port == 0 {
-		err = errors.New("port 0 cannot be reached; want 1 to 65535")
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port == 0 {
+		return 0, fmt.Errorf("port %q is not a number from 1 to 65535", text)
 	}
-	return port, err
+	return uint16(port), nil
 }
 
 func parse16(what, text string) (uint16, error) {

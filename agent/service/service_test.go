@@ -33,7 +33,7 @@ func TestFromTags(t *testing.T) {
 		{name: "a bad tag does not hide a good one", tags: map[string]string{"svc:a": "x", "svc:b": "2"},
 			want:    []service.Service{{Name: "b", Port: 2, Weight: 100}},
 			wantErr: []string{`tag "svc:a"="x"`, `port "x"`}},
-		{name: "port 0", tags: map[string]string{"svc:a": "0"}, wantErr: []string{"port 0"}},
+		{name: "port 0", tags: map[string]string{"svc:a": "0"}, wantErr: []string{`port "0" is not a number from 1 to 65535`}},
 		{name: "port too large", tags: map[string]string{"svc:a": "65536"}, wantErr: []string{`port "65536"`}},
 		{name: "negative weight", tags: map[string]string{"svc:a": "1,w=-1"}, wantErr: []string{`weight "-1"`}},
 		{name: "unknown setting", tags: map[string]string{"svc:a": "1,x=1"}, wantErr: []string{`unknown setting "x=1"`}},

@@ -106,7 +106,7 @@ func TestEvaluate(t *testing.T) {
 			want: "twin1=10.0.0.9:80",
 			rejected: []string{": no name", "-a: begin with", "a\nb: its name has", "a;b: its name has \";\"", "addrx: not an IP",
 				"loop: allow_loopback", "multi: a group's", strings.Repeat("n", 129) + ": limit is 128", "noaddr: 0 bytes", "none: nobody's",
-				"noport: publishes no port", "port0: port 0", "portx: not a port", "twin2: already twin1's", "weightx: not a weight", "zone: has a zone"}},
+				"noport: publishes no port", "port0: from 1 to 65535", "portx: not a port", "twin2: already twin1's", "weightx: not a weight", "zone: has a zone"}},
 		{name: "loopback if allowed", spec: desired.Spec{Name: "web", Published: "web", AllowLoopback: true},
 			members: []api.Member{member("a", "127.0.0.2", "alive", "role=web", "port=80")}, want: "a=127.0.0.2:80"},
 	}

@@ -289,6 +289,7 @@ func (w *worker) tell(res target.Result) {
 // preview logs what a pass would do.
 func (w *worker) preview(ctx context.Context, o order) {
 	plan, err := w.Plan(ctx, o.pools())
+	w.instance = plan.Instance
 	text := describe(plan)
 	if err != nil {
 		text = err.Error()

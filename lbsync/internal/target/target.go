@@ -108,6 +108,7 @@ type Plan struct {
 	Write    bool
 	Commands []adapter.Command
 	Reload   string // why a reload is needed; empty if none is
+	Instance string // of the balancer; empty if it is not known
 	// Unseen says why it is not known what the balancer does; the plan is then a guess. Empty if it is.
 	Unseen string
 }
@@ -121,7 +122,7 @@ func (t *Target) Plan(ctx context.Context, pools adapter.Pools) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	out := Plan{Old: p.old, New: p.rendered.Files, Write: p.write}
+	out := Plan{Old: p.old, New: p.rendered.Files, Write: p.write, Instance: p.actual.Instance}
 	if p.readErr != nil {
 		out.Unseen = p.readErr.Error()
 	} else if t.adapter.Traits().Runtime {
