@@ -224,7 +224,7 @@ func ack(ctx context.Context, in invocation) (int, error) {
 				return exitError, usagef("these removals are held: %s; if they may go: ack %s -set %s", strings.Join(names, " "), service, svc.HeldSet)
 			}
 		}
-		return exitError, fmt.Errorf("nothing of service %q is held", service)
+		return exitError, fmt.Errorf("nothing of service %q is held that an ack could let go", service)
 	}
 	return order(ctx, in, override.Override{Kind: override.Ack, Service: service, Set: in.opt.set})
 }

@@ -73,7 +73,7 @@ type Status struct {
 	Updated  []string     // other address, port, weight, role or tags
 	Removed  []Removed    // by this step; a server that begins to drain is one of them
 	Held     []guard.Held // removals that are not allowed now
-	HeldSet  string       // SetHash of Held; empty if nothing is held
+	HeldSet  string       // SetHash of Held; empty if nothing is held that an ack could let go
 	AckSpent bool         // in this step the removals that Overrides.Ack names were made
 	Waiting  string       // why nothing at all is decided yet; empty once Known
 	Pending  bool         // a change is being gathered

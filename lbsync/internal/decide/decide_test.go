@@ -277,7 +277,7 @@ func TestOverrides(t *testing.T) {
 		t.Errorf("resumed: %q", set(st.Service))
 	}
 	st := step("a=left b=failed c", "", decide.Overrides{Hold: "an operator holds it"})
-	if set(st.Service) != "a b c" || len(st.Held) != 2 || st.Held[0].Reason != "an operator holds it" || st.Service.HoldReason == "" {
+	if set(st.Service) != "a b c" || len(st.Held) != 2 || st.Held[0].Reason != "an operator holds it" || st.Service.HoldReason == "" || st.HeldSet != "" {
 		t.Errorf("held: %q, %v", set(st.Service), st.Held)
 	}
 	st = step("a b=failed c=failed", "cut off", decide.Overrides{Ack: "000000000000"})
@@ -287,6 +287,9 @@ func TestOverrides(t *testing.T) {
 	st = step("a b=failed c=failed", "cut off", decide.Overrides{Ack: st.HeldSet})
 	if set(st.Service) != "a" || !st.AckSpent || len(st.Held) > 0 {
 		t.Errorf("acked: %q, %+v", set(st.Service), st.Held)
+	}
+	if st = step("a=failed", "", decide.Overrides{}); set(st.Service) != "a" || len(st.Held) != 1 || st.HeldSet != "" {
+		t.Errorf("the last one: %q, %+v; an ack of %q is offered, which would not help", set(st.Service), st.Held, st.HeldSet)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *service) step(at time.Time, view View, now bool) (Status, time.Time) {
 		return st, view.Until
 	}
 	st.Held = verdict.Held
-	if len(st.Held) > 0 {
+	if verdict.releasable() {
 		st.HeldSet = SetHash(st.Held)
 	}
 
@@ -133,6 +133,12 @@ type verdict struct {
 	guard.Decision
 	size  int // of the set before
 	acked bool
+}
+
+// releasable tells whether an ack would let anything go: nothing while an operator holds, and never the last server.
+func (v verdict) releasable() bool {
+	byOperator := func(h guard.Held) bool { return h.Rule == guard.RuleOperator }
+	return len(v.Held) > 0 && len(v.Apply) > 1 && !slices.ContainsFunc(v.Held, byOperator)
 }
 
 // judge asks the guards who may have traffic.

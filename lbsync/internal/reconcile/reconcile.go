@@ -357,7 +357,7 @@ func (l *Loop) acknowledges(o override.Override) error {
 	case i < 0 || l.statuses[i].HeldSet == o.Set:
 		return nil
 	case l.statuses[i].HeldSet == "":
-		return fmt.Errorf("nothing of service %q is held", o.Service)
+		return fmt.Errorf("nothing of service %q is held that an ack could let go", o.Service)
 	default:
 		return fmt.Errorf("what is held of service %q is %s now, not %s; see status", o.Service, l.statuses[i].HeldSet, o.Set)
 	}
