@@ -1,11 +1,11 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"log"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -131,7 +131,7 @@ func (a *Agent) Why(ctx context.Context, req api.WhyRequest) (api.WhyResponse, e
 		resp.Witnesses = append(resp.Witnesses, s.Witness)
 		resp.Entries = append(resp.Entries, s.entries...)
 	}
-	slices.SortStableFunc(resp.Entries, func(x, y api.WhyEntry) int { return cmp.Compare(x.Time, y.Time) })
+	sort.SliceStable(resp.Entries, func(i, j int) bool { return resp.Entries[i].Time < resp.Entries[j].Time })
 	if n := len(resp.Entries) - maxStory; n > 0 {
 		resp.Entries, resp.Dropped = resp.Entries[n:], n
 	}

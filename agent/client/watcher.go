@@ -7,7 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
+	"sort"
 	"sync"
 	"time"
 
@@ -237,7 +237,7 @@ func drain(events *EventStream) error {
 
 func (w *Watcher) publish(news members, node string, since time.Time) {
 	members := news.list
-	slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(members, func(i, j int) bool { return members[i].Name < members[j].Name })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := View{Members: members, Connected: true, Since: since, Updated: time.Now(), Confidence: news.confidence, Node: node, Rev: w.view.Rev}

@@ -15,7 +15,7 @@ package guard
 import (
 	"fmt"
 	"slices"
-	"strings"
+	"sort"
 	"time"
 )
 
@@ -132,7 +132,7 @@ func Decide(r Request) Decision {
 		}
 	}
 
-	slices.SortFunc(d.Held, func(a, b Held) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(d.Held, func(i, j int) bool { return d.Held[i].Name < d.Held[j].Name })
 	d.Failed = len(failed)
 	d.Removed = sorted(append(failed, left...))
 	d.Apply = slices.Clone(wanted)

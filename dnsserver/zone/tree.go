@@ -2,8 +2,8 @@ package zone
 
 import (
 	"iter"
+	"maps"
 	"slices"
-	"strings"
 )
 
 // tree is an immutable sorted map that is cheap to change a little: a list of leaves, of which a change copies only
@@ -284,9 +284,8 @@ func (e *edit[V]) done() (tree[V], bool) { return e.base.with(sortedItems(e.chan
 
 func sortedItems[V comparable](m map[string]V) []item[V] {
 	items := make([]item[V], 0, len(m))
-	for k, v := range m {
-		items = append(items, item[V]{k, v})
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		items = append(items, item[V]{k, m[k]})
 	}
-	slices.SortFunc(items, func(a, b item[V]) int { return strings.Compare(a.key, b.key) })
 	return items
 }

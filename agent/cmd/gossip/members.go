@@ -5,7 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +62,7 @@ func membersCommand() *command {
 					if err != nil {
 						return failed("Error retrieving members", err)
 					}
-					slices.SortFunc(members, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
+					sort.Slice(members, func(i, j int) bool { return members[i].Name < members[j].Name })
 					if *form == formatJSON {
 						return c.printJSON(membersJSON(members, *detailed))
 					}

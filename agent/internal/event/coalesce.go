@@ -3,6 +3,7 @@ package event
 import (
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/internal/view"
@@ -147,7 +148,8 @@ func (h *memberHold) add(now time.Time, e *Member) bool {
 // flush appends one event for each type, in the order in which their first members came.
 func (h *memberHold) flush(out []Event) []Event {
 	h.stop()
-	held := slices.SortedFunc(maps.Values(h.latest), func(a, b heldMember) int { return a.seq - b.seq })
+	held := slices.Collect(maps.Values(h.latest))
+	sort.Slice(held, func(i, j int) bool { return held[i].seq < held[j].seq })
 	clear(h.latest)
 	h.seq = 0
 	byKind := make(map[Type]*Member)
@@ -221,7 +223,8 @@ func (h *userHold) add(now time.Time, e *User) bool {
 // flush appends the events in the order in which their names came first.
 func (h *userHold) flush(out []Event) []Event {
 	h.stop()
-	held := slices.SortedFunc(maps.Values(h.latest), func(a, b heldUser) int { return a.seq - b.seq })
+	held := slices.Collect(maps.Values(h.latest))
+	sort.Slice(held, func(i, j int) bool { return held[i].seq < held[j].seq })
 	clear(h.latest)
 	h.held, h.seq = 0, 0
 	for _, name := range held {

@@ -3,8 +3,7 @@ package mirror
 import (
 	"maps"
 	"net/netip"
-	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
@@ -82,5 +81,5 @@ func moment(unix uint64) time.Time {
 }
 
 func sortMembers(list []api.Member) {
-	slices.SortStableFunc(list, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
 )
@@ -33,7 +34,7 @@ func (r Receipt) Encode(limit int) ([]byte, error) {
 	r.Runs = runs
 	b, err := json.Marshal(r)
 	if err == nil && len(b) > limit {
-		slices.SortStableFunc(r.Runs, func(a, b Run) int { return rank(a.State) - rank(b.State) })
+		sort.SliceStable(r.Runs, func(i, j int) bool { return rank(r.Runs[i].State) < rank(r.Runs[j].State) })
 	}
 	for err == nil && len(b) > limit && len(r.Runs) > 0 {
 		r.Runs = r.Runs[:len(r.Runs)-1]

@@ -25,8 +25,9 @@ const (
 	// bucket is how long figures are summed up in memory, retain how long they are kept.
 	bucket = 10 * time.Second
 	retain = time.Minute
-	// runtimeInterval is how often the figures of the Go runtime are taken.
-	runtimeInterval = time.Second
+	// runtimeInterval is how often the figures of the Go runtime are taken: often enough for each bucket. Serf takes
+	// them every second, which is most of what an idle agent does.
+	runtimeInterval = bucket / 2
 )
 
 // Config says where figures go besides memory.

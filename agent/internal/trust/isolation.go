@@ -2,7 +2,7 @@ package trust
 
 import (
 	"fmt"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -24,7 +24,7 @@ func (t *Tracker) losses(now time.Time) losses {
 			unexplained = append(unexplained, p.lost)
 		}
 	}
-	slices.SortFunc(unexplained, time.Time.Compare)
+	sort.Slice(unexplained, func(i, j int) bool { return unexplained[i].Before(unexplained[j]) })
 	first := 0
 	for i, at := range unexplained {
 		for at.Sub(unexplained[first]) > Burst {
