@@ -7,9 +7,9 @@
 // ticket, so that it moves up. Who answers a ticket takes its own next ticket above it, and who reloads answers so
 // until it is over: so K+1 can never reload together, as long as questions and answers arrive.
 //
-// They may not. Somebody who answered before and is silent now counts as one that reloads, three times; then it
-// is forgotten, for it may have ended. While silence, or an agent that cannot be asked, is all that stands in the way, the group's
-// patience runs; when it is over the group is open (the target reloads all the same, the default) or closed (it goes on
+// They may not. Somebody who answered before and is silent now counts as one that reloads, three times, and each time is given
+// twice as long to answer; then it is forgotten, for it may have ended. While silence, or an agent that cannot be asked, is all
+// that stands in the way, the group's patience runs; when it is over the group is open (the target reloads all the same, the default) or closed (it goes on
 // waiting), as configured. Somebody nobody has ever heard from cannot be waited for: there the group is always open.
 package permit
 
@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	within   = 500 * time.Millisecond // for answers
+	within   = 500 * time.Millisecond // for answers, doubled for each silence
 	minAgain = 500 * time.Millisecond // between questions, doubled up to
 	maxAgain = 2 * time.Second
 	stale    = 15 * time.Second // a want that is not renewed is one no more
@@ -127,7 +127,7 @@ func (p *Permits) Acquire(ctx context.Context, cfg config.Group, target string) 
 	if err != nil {
 		return nil, err
 	}
-	replies, askErr := p.peers.Ask(ctx, data, within)
+	replies, askErr := p.peers.Ask(ctx, data, p.within(cfg.Name))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -147,6 +147,18 @@ func (p *Permits) claim(name, target string) question {
 	}
 	c.renewed = time.Now()
 	return question{name, p.id, target, c.ticket}
+}
+
+// within returns how long the answers of a group are waited for. Who did not answer in time may only be slow, as everybody is on
+// hosts that are busy with what made them want to reload, and has more time before it is forgotten.
+func (p *Permits) within(name string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	silences := 0
+	for _, n := range p.groups[name].heard {
+		silences = max(silences, n)
+	}
+	return within << silences
 }
 
 func (p *Permits) decide(cfg config.Group, q question, replies [][]byte, askErr error) (func(), error) {
