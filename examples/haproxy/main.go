@@ -6,17 +6,12 @@ package main
 import (
 	"context"
 	"embed"
-	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
@@ -25,63 +20,31 @@ import (
 //go:embed haproxy.cfg lbsync.hcl
 var files embed.FS
 
-const limit = 4 * time.Minute // ends an example that hangs
-
 func main() {
-	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")
-	flag.Parse()
-	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(interrupted, limit)
-	defer cancel()
-	if err := run(ctx, os.Stdout, *bin); err != nil {
-		fmt.Fprintf(os.Stderr, "haproxy: %v\n", err)
-		os.Exit(1)
-	}
+	harness.Main("haproxy", []string{"haproxy"}, func(ctx context.Context, shared *harness.Example) error {
+		e := &example{Example: shared, webs: map[string]*harness.Service{}}
+		return harness.Steps(ctx, e.start, e.join, e.drain, e.leave, e.die, e.total)
+	})
 }
 
 // example is the state that the steps share.
 type example struct {
-	*harness.Stage
-	out    io.Writer
-	addr   string // of HAProxy
-	lb     *harness.Agent
-	agents map[string]*harness.Agent
-	webs   map[string]*harness.Service
-	load   *harness.Load
-	before int // reloads until gossip-lbsync was in step
+	*harness.Example
+	addr string // of HAProxy
+	webs map[string]*harness.Service
+	load *harness.Load
 }
 
-func run(ctx context.Context, out io.Writer, bin string) error {
-	stage, err := harness.New(bin)
-	if err != nil {
-		return err
-	}
-	defer stage.Close()
-	e := &example{Stage: stage, out: out, agents: map[string]*harness.Agent{}, webs: map[string]*harness.Service{}}
-	for _, step := range []func(context.Context) error{e.start, e.join, e.drain, e.leave, e.die, e.total} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *example) say(format string, args ...any) { fmt.Fprintf(e.out, format+"\n", args...) }
-
-// start starts an agent beside HAProxy, two members with a web server each, HAProxy, gossip-lbsync, and clients.
+// start starts two members with a web server each, HAProxy, gossip-lbsync, and clients.
 func (e *example) start(ctx context.Context) error {
 	haproxy, err := harness.LookPath("haproxy")
 	if err != nil {
-		return harness.ErrNoHAProxy
-	}
-	if e.lb, err = e.StartAgent(ctx, harness.AgentConfig{Name: "lb"}); err != nil {
 		return err
 	}
 	if e.addr, err = harness.FreeAddr(harness.Loopback(1)); err != nil {
 		return err
 	}
-	if err := e.Unpack(files, map[string]string{"127.0.0.1:8080": e.addr, "127.0.0.1:7373": e.lb.RPC, "/run/haproxy": e.Dir}); err != nil {
+	if err := e.Unpack(files, map[string]string{"127.0.0.1:8080": e.addr, "127.0.0.1:7373": e.LB.RPC, "/run/haproxy": e.Dir}); err != nil {
 		return err
 	}
 	for _, name := range []string{"web-1", "web-2"} {
@@ -91,17 +54,13 @@ func (e *example) start(ctx context.Context) error {
 		if err := e.webs[name].Open(); err != nil {
 			return err
 		}
-		if err := e.lb.Sees(ctx, name, "alive"); err != nil {
+		if err := e.LB.Sees(ctx, name, "alive"); err != nil {
 			return err
 		}
 	}
 	// HAProxy does not start before both of its files are there: the second is written once without HAProxy.
-	r, err := e.Run(ctx, nil, "gossip-lbsync", "once", "-no-reload", "-config", "lbsync.hcl")
-	if err != nil {
+	if err := e.WriteFirst(ctx, "lbsync.hcl"); err != nil {
 		return err
-	}
-	if r.Code != 0 {
-		return fmt.Errorf("gossip-lbsync once: exit code %d: %s", r.Code, r.Stderr)
 	}
 	if _, err := e.Start("haproxy", haproxy, "-W", "-S", e.Path("master.sock"), "-f", "haproxy.cfg", "-f", "backend.cfg"); err != nil {
 		return err
@@ -109,18 +68,11 @@ func (e *example) start(ctx context.Context) error {
 	if err := e.servers(ctx, "web-1 UP, web-2 UP"); err != nil {
 		return err
 	}
-	if _, err := e.Start("gossip-lbsync", "gossip-lbsync", "run", "-config", "lbsync.hcl"); err != nil {
-		return err
-	}
-	// What an HAProxy loaded that it sees for the first time it cannot know: that one is reloaded once.
-	if err := e.InStep(ctx, "lbsync.hcl"); err != nil {
-		return err
-	}
-	if e.before, err = harness.HAProxyReloads(e.Path("master.sock")); err != nil {
+	if err := e.Follow(ctx, "lbsync.hcl"); err != nil {
 		return err
 	}
 	e.load = harness.StartLoad(e.addr, 4, 10*time.Millisecond)
-	e.say("Two members, and clients that never stop asking.")
+	e.Say("Two members, and clients that never stop asking.")
 	return e.answers(ctx, "web-1", "web-2")
 }
 
@@ -137,13 +89,12 @@ func (e *example) member(ctx context.Context, name string) error {
 		return err
 	}
 	e.webs[name] = web
-	e.agents[name], err = e.StartAgent(ctx, harness.AgentConfig{Name: name, Args: []string{web.Tag("web"), "-join=" + e.lb.Gossip}})
-	return err
+	return e.Join(ctx, name, web.Tag("web"))
 }
 
 // join brings a member whose web server needs a second longer than its agent.
 func (e *example) join(ctx context.Context) error {
-	e.say("\nweb-3 joins, and its web server is not ready.")
+	e.Say("\nweb-3 joins, and its web server is not ready.")
 	if err := e.member(ctx, "web-3"); err != nil {
 		return err
 	}
@@ -153,7 +104,7 @@ func (e *example) join(ctx context.Context) error {
 	if err := e.answers(ctx, "web-1", "web-2"); err != nil {
 		return err
 	}
-	e.say("Now it is.")
+	e.Say("Now it is.")
 	if err := e.webs["web-3"].Open(); err != nil {
 		return err
 	}
@@ -163,15 +114,15 @@ func (e *example) join(ctx context.Context) error {
 // drain takes a member out by its tag, and in again.
 func (e *example) drain(ctx context.Context) error {
 	tag := fmt.Sprintf("svc:web=%d", harness.Port(e.webs["web-2"].Addr))
-	e.say("\n$ gossip tags -set %s,drain    # on web-2", tag)
-	if _, err := e.agents["web-2"].Must(ctx, "tags", "-set", tag+",drain"); err != nil {
+	e.Say("\n$ gossip tags -set %s,drain    # on web-2", tag)
+	if _, err := e.Agents["web-2"].Must(ctx, "tags", "-set", tag+",drain"); err != nil {
 		return err
 	}
 	if err := e.answers(ctx, "web-1", "web-3"); err != nil {
 		return err
 	}
-	e.say("$ gossip tags -set %s", tag)
-	if _, err := e.agents["web-2"].Must(ctx, "tags", "-set", tag); err != nil {
+	e.Say("$ gossip tags -set %s", tag)
+	if _, err := e.Agents["web-2"].Must(ctx, "tags", "-set", tag); err != nil {
 		return err
 	}
 	return e.answers(ctx, "web-1", "web-2", "web-3")
@@ -186,8 +137,8 @@ func (e *example) leave(ctx context.Context) error {
 	for i := range requests {
 		wg.Go(func() { bodies[i], errs[i] = harness.GetPath(ctx, e.addr, "/slow") })
 	}
-	e.say("\n$ gossip leave    # on web-1, with %d requests under way that take 2s", requests)
-	if _, err := e.agents["web-1"].Must(ctx, "leave"); err != nil {
+	e.Say("\n$ gossip leave    # on web-1, with %d requests under way that take 2s", requests)
+	if _, err := e.Agents["web-1"].Must(ctx, "leave"); err != nil {
 		return err
 	}
 	if err := e.servers(ctx, "web-2 UP, web-3 UP"); err != nil {
@@ -206,25 +157,25 @@ func (e *example) leave(ctx context.Context) error {
 			finished++
 		}
 	}
-	e.say("All were answered, %d of them by web-1.", finished)
+	e.Say("All were answered, %d of them by web-1.", finished)
 	return e.answers(ctx, "web-2", "web-3")
 }
 
 // die ends a member and its web server without a word.
 func (e *example) die(ctx context.Context) error {
-	e.say("\nweb-3 dies.")
+	e.Say("\nweb-3 dies.")
 	e.webs["web-3"].Kill()
-	e.agents["web-3"].Kill()
+	e.Agents["web-3"].Kill()
 	if err := e.servers(ctx, "web-2 UP, web-3 DOWN"); err != nil { // by HAProxy's own check
 		return err
 	}
 	if err := e.answers(ctx, "web-2"); err != nil {
 		return err
 	}
-	if err := e.lb.Sees(ctx, "web-3", "failed"); err != nil {
+	if err := e.LB.Sees(ctx, "web-3", "failed"); err != nil {
 		return err
 	}
-	e.say("gossip has found it failed.")
+	e.Say("gossip has found it failed.")
 	return e.servers(ctx, "web-2 UP")
 }
 
@@ -235,8 +186,7 @@ func (e *example) total(context.Context) error {
 	if err != nil {
 		return err
 	}
-	reloads -= e.before
-	e.say("\n%d requests, %d failed, %d reloads.", e.load.Total(), len(failures), reloads)
+	e.Say("\n%d requests, %d failed, %d reloads.", e.load.Total(), len(failures), reloads)
 	if len(failures) > 0 || reloads > 0 {
 		return fmt.Errorf("want none failed and no reload; the failures: %v", failures)
 	}
@@ -260,16 +210,12 @@ func (e *example) servers(ctx context.Context, want string) error {
 		return nil
 	})
 	if err == nil {
-		e.say("HAProxy has %s.", want)
+		e.Say("HAProxy has %s.", want)
 	}
 	return err
 }
 
 // answers waits until the clients get answers from these, and from no one else.
 func (e *example) answers(ctx context.Context, names ...string) error {
-	err := e.load.AnsweredBy(ctx, names...)
-	if err == nil {
-		e.say("Clients are answered by %s.", strings.Join(names, ", "))
-	}
-	return err
+	return e.Answered(ctx, e.load, names...)
 }

@@ -6,14 +6,9 @@ package main
 import (
 	"context"
 	"embed"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
@@ -22,77 +17,42 @@ import (
 //go:embed nginx.conf lbsync.hcl
 var files embed.FS
 
-const limit = 4 * time.Minute // ends an example that hangs
-
 func main() {
-	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")
-	flag.Parse()
-	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(interrupted, limit)
-	defer cancel()
-	if err := run(ctx, os.Stdout, *bin); err != nil {
-		fmt.Fprintf(os.Stderr, "nginx: %v\n", err)
-		os.Exit(1)
-	}
+	harness.Main("nginx", []string{"nginx"}, func(ctx context.Context, shared *harness.Example) error {
+		e := &example{Example: shared, webs: map[string]*harness.Service{}}
+		return harness.Steps(ctx, e.start, e.join, e.leave, e.die, e.mistake, e.total)
+	})
 }
 
 // example is the state that the steps share.
 type example struct {
-	*harness.Stage
-	out    io.Writer
-	addr   string // of nginx
-	lb     *harness.Agent
-	agents map[string]*harness.Agent
-	webs   map[string]*harness.Service
-	load   *harness.Load
+	*harness.Example
+	addr string // of nginx
+	webs map[string]*harness.Service
+	load *harness.Load
 }
 
-func run(ctx context.Context, out io.Writer, bin string) error {
-	stage, err := harness.New(bin)
-	if err != nil {
-		return err
-	}
-	defer stage.Close()
-	e := &example{Stage: stage, out: out, agents: map[string]*harness.Agent{}, webs: map[string]*harness.Service{}}
-	for _, step := range []func(context.Context) error{e.start, e.join, e.leave, e.die, e.mistake, e.total} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *example) say(format string, args ...any) { fmt.Fprintf(e.out, format+"\n", args...) }
-
-// start starts an agent beside nginx, a member with a web server, nginx, gossip-lbsync, and clients.
+// start starts a member with a web server, nginx, gossip-lbsync, and clients.
 func (e *example) start(ctx context.Context) error {
 	nginx, err := harness.LookPath("nginx")
 	if err != nil {
-		return errors.New("nginx is not on the PATH")
-	}
-	if e.lb, err = e.StartAgent(ctx, harness.AgentConfig{Name: "lb"}); err != nil {
 		return err
 	}
 	if e.addr, err = harness.FreeAddr(harness.Loopback(1)); err != nil {
 		return err
 	}
-	if err := e.Unpack(files, map[string]string{"127.0.0.1:8080": e.addr, "127.0.0.1:7373": e.lb.RPC}); err != nil {
+	if err := e.Unpack(files, map[string]string{"127.0.0.1:8080": e.addr, "127.0.0.1:7373": e.LB.RPC}); err != nil {
 		return err
 	}
 	if err := e.member(ctx, "web-1"); err != nil {
 		return err
 	}
-	if err := e.lb.Sees(ctx, "web-1", "alive"); err != nil {
+	if err := e.LB.Sees(ctx, "web-1", "alive"); err != nil {
 		return err
 	}
 	// nginx does not start before both of its files are there: the second is written once without nginx.
-	r, err := e.Run(ctx, nil, "gossip-lbsync", "once", "-no-reload", "-config", "lbsync.hcl")
-	if err != nil {
+	if err := e.WriteFirst(ctx, "lbsync.hcl"); err != nil {
 		return err
-	}
-	if r.Code != 0 {
-		return fmt.Errorf("gossip-lbsync once: exit code %d: %s", r.Code, r.Stderr)
 	}
 	if _, err := e.Start("nginx", nginx, "-p", e.Dir, "-c", "nginx.conf"); err != nil {
 		return err
@@ -100,14 +60,11 @@ func (e *example) start(ctx context.Context) error {
 	if err := harness.Eventually(ctx, func() error { _, err := harness.Get(ctx, e.addr); return err }); err != nil {
 		return err
 	}
-	if _, err := e.Start("gossip-lbsync", "gossip-lbsync", "run", "-config", "lbsync.hcl"); err != nil {
-		return err
-	}
-	if err := e.InStep(ctx, "lbsync.hcl"); err != nil {
+	if err := e.Follow(ctx, "lbsync.hcl"); err != nil {
 		return err
 	}
 	e.load = harness.StartLoad(e.addr, 4, 10*time.Millisecond)
-	e.say("One member, and clients that never stop asking.")
+	e.Say("One member, and clients that never stop asking.")
 	return e.answers(ctx, "web-1")
 }
 
@@ -121,13 +78,12 @@ func (e *example) member(ctx context.Context, name string) error {
 		return err
 	}
 	e.webs[name] = web
-	e.agents[name], err = e.StartAgent(ctx, harness.AgentConfig{Name: name, Args: []string{web.Tag("web"), "-join=" + e.lb.Gossip}})
-	return err
+	return e.Join(ctx, name, web.Tag("web"))
 }
 
 // join brings four members at once.
 func (e *example) join(ctx context.Context) error {
-	e.say("\nFour join.")
+	e.Say("\nFour join.")
 	before, err := e.reloads()
 	if err != nil {
 		return err
@@ -141,7 +97,7 @@ func (e *example) join(ctx context.Context) error {
 		return err
 	}
 	after, err := e.reloads()
-	e.say("Reloads: %d.", after-before)
+	e.Say("Reloads: %d.", after-before)
 	if err == nil && after-before > 2 {
 		err = fmt.Errorf("%d reloads for four members that joined at once", after-before)
 	}
@@ -150,8 +106,8 @@ func (e *example) join(ctx context.Context) error {
 
 // leave has a member leave, and stops its web server when nginx has let go of it.
 func (e *example) leave(ctx context.Context) error {
-	e.say("\n$ gossip leave    # on web-5")
-	if _, err := e.agents["web-5"].Must(ctx, "leave"); err != nil {
+	e.Say("\n$ gossip leave    # on web-5")
+	if _, err := e.Agents["web-5"].Must(ctx, "leave"); err != nil {
 		return err
 	}
 	if err := e.answers(ctx, "web-1", "web-2", "web-3", "web-4"); err != nil {
@@ -162,13 +118,13 @@ func (e *example) leave(ctx context.Context) error {
 
 // die ends a member and its web server without a word.
 func (e *example) die(ctx context.Context) error {
-	e.say("\nweb-4 dies.")
+	e.Say("\nweb-4 dies.")
 	e.webs["web-4"].Kill()
-	e.agents["web-4"].Kill()
+	e.Agents["web-4"].Kill()
 	if err := e.answers(ctx, "web-1", "web-2", "web-3"); err != nil {
 		return err
 	}
-	if err := e.lb.Sees(ctx, "web-4", "failed"); err != nil {
+	if err := e.LB.Sees(ctx, "web-4", "failed"); err != nil {
 		return err
 	}
 	return e.listed(ctx, false, e.webs["web-4"].Addr)
@@ -176,7 +132,7 @@ func (e *example) die(ctx context.Context) error {
 
 // mistake breaks nginx's own half while a member joins, and mends it.
 func (e *example) mistake(ctx context.Context) error {
-	e.say("\nSomebody breaks nginx.conf, and web-6 joins.")
+	e.Say("\nSomebody breaks nginx.conf, and web-6 joins.")
 	good, err := os.ReadFile(e.Path("nginx.conf"))
 	if err != nil {
 		return err
@@ -196,11 +152,11 @@ func (e *example) mistake(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	e.say("gossip-lbsync tells what is wrong, and changes nothing.")
+	e.Say("gossip-lbsync tells what is wrong, and changes nothing.")
 	if err := e.answers(ctx, "web-1", "web-2", "web-3"); err != nil {
 		return err
 	}
-	e.say("It is mended.")
+	e.Say("It is mended.")
 	if _, err := e.Write("nginx.conf", string(good)); err != nil {
 		return err
 	}
@@ -214,7 +170,7 @@ func (e *example) total(context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.say("\n%d requests, %d failed, %d reloads.", e.load.Total(), len(failures), reloads)
+	e.Say("\n%d requests, %d failed, %d reloads.", e.load.Total(), len(failures), reloads)
 	if len(failures) > 0 {
 		return fmt.Errorf("requests failed: %v", failures)
 	}
@@ -223,8 +179,7 @@ func (e *example) total(context.Context) error {
 
 // reloads counts in nginx's log.
 func (e *example) reloads() (int, error) {
-	log, err := os.ReadFile(e.Path("nginx-error.log"))
-	return strings.Count(string(log), ", reconfiguring\n"), err
+	return harness.NginxReloads(e.Path("nginx-error.log"))
 }
 
 // listed waits until an address is, or is not, in nginx's upstream.
@@ -240,9 +195,5 @@ func (e *example) listed(ctx context.Context, want bool, addr string) error {
 
 // answers waits until the clients get answers from these, and from no one else.
 func (e *example) answers(ctx context.Context, names ...string) error {
-	err := e.load.AnsweredBy(ctx, names...)
-	if err == nil {
-		e.say("Clients are answered by %s.", strings.Join(names, ", "))
-	}
-	return err
+	return e.Answered(ctx, e.load, names...)
 }

@@ -7,15 +7,11 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
@@ -23,56 +19,22 @@ import (
 //go:embed lbsync.hcl restart
 var files embed.FS
 
-const limit = 4 * time.Minute // ends an example that hangs
-
 func main() {
-	bin := flag.String("bin", "bin", "the folder with the programs that `make build` made")
-	flag.Parse()
-	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(interrupted, limit)
-	defer cancel()
-	if err := run(ctx, os.Stdout, *bin); err != nil {
-		fmt.Fprintf(os.Stderr, "twemproxy: %v\n", err)
-		os.Exit(1)
-	}
+	harness.Main("twemproxy", []string{"nutcracker", "memcached", "redis-server"}, func(ctx context.Context, shared *harness.Example) error {
+		e := &example{Example: shared, servers: map[string]*harness.Process{}, addrs: map[string]string{}, held: map[string]int{}}
+		defer e.stop()
+		return harness.Steps(ctx, e.start, e.move, e.die, e.leave)
+	})
 }
 
 // example is the state that the steps share.
 type example struct {
-	*harness.Stage
-	out          io.Writer
+	*harness.Example
 	cache, store string // where clients ask
-	lb           *harness.Agent
-	agents       map[string]*harness.Agent
 	servers      map[string]*harness.Process
 	addrs        map[string]string
 	held         map[string]int // keys by memcached
 }
-
-func run(ctx context.Context, out io.Writer, bin string) error {
-	for _, program := range []string{"nutcracker", "memcached", "redis-server"} {
-		if _, err := harness.LookPath(program); err != nil {
-			return fmt.Errorf("%s is not on the PATH", program)
-		}
-	}
-	stage, err := harness.New(bin)
-	if err != nil {
-		return err
-	}
-	defer stage.Close()
-	e := &example{Stage: stage, out: out, agents: map[string]*harness.Agent{}, servers: map[string]*harness.Process{},
-		addrs: map[string]string{}, held: map[string]int{}}
-	defer e.stop()
-	for _, step := range []func(context.Context) error{e.start, e.move, e.die, e.leave} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *example) say(format string, args ...any) { fmt.Fprintf(e.out, format+"\n", args...) }
 
 // stop ends gossip-lbsync, and the nutcracker that it started.
 func (e *example) stop() {
@@ -94,19 +56,16 @@ func (e *example) stop() {
 
 // start starts three memcacheds and two redises, an agent beside each, and gossip-lbsync, which starts nutcracker.
 func (e *example) start(ctx context.Context) error {
-	var err error
-	if e.lb, err = e.StartAgent(ctx, harness.AgentConfig{Name: "lb"}); err != nil {
-		return err
-	}
 	var addrs [3]string
 	for i := range addrs {
+		var err error
 		if addrs[i], err = harness.FreeAddr("127.0.0.1"); err != nil {
 			return err
 		}
 	}
 	e.cache, e.store = addrs[0], addrs[1]
 	if err := e.Unpack(files, map[string]string{"127.0.0.1:22121": e.cache, "127.0.0.1:22122": e.store, "127.0.0.1:22222": addrs[2],
-		"-s 22222": fmt.Sprintf("-s %d", harness.Port(addrs[2])), "127.0.0.1:7373": e.lb.RPC}); err != nil {
+		"-s 22222": fmt.Sprintf("-s %d", harness.Port(addrs[2])), "127.0.0.1:7373": e.LB.RPC}); err != nil {
 		return err
 	}
 	for _, name := range []string{"cache-1", "cache-2", "cache-3", "store-1", "store-2"} {
@@ -114,27 +73,23 @@ func (e *example) start(ctx context.Context) error {
 			return err
 		}
 		service, _, _ := strings.Cut(name, "-")
-		if e.agents[name], err = e.StartAgent(ctx, harness.AgentConfig{Name: name, Args: []string{
-			fmt.Sprintf("-tag=svc:%s=%d", service, harness.Port(e.addrs[name])), "-join=" + e.lb.Gossip,
-		}}); err != nil {
+		if err := e.Join(ctx, name, fmt.Sprintf("-tag=svc:%s=%d", service, harness.Port(e.addrs[name]))); err != nil {
 			return err
 		}
 	}
-	if _, err := e.Start("gossip-lbsync", "gossip-lbsync", "run", "-config", "lbsync.hcl"); err != nil {
-		return err
-	}
-	if err := e.InStep(ctx, "lbsync.hcl"); err != nil {
+	if err := e.Follow(ctx, "lbsync.hcl"); err != nil {
 		return err
 	}
 	if err := e.fill(ctx); err != nil {
 		return err
 	}
 	for _, name := range []string{"cache-1", "cache-2", "cache-3"} {
+		var err error
 		if e.held[name], err = cached(e.addrs[name]); err != nil {
 			return err
 		}
 	}
-	e.say("%d keys are in each pool; cache-1 holds %d, cache-2 %d, cache-3 %d.", keys, e.held["cache-1"], e.held["cache-2"], e.held["cache-3"])
+	e.Say("%d keys are in each pool; cache-1 holds %d, cache-2 %d, cache-3 %d.", keys, e.held["cache-1"], e.held["cache-2"], e.held["cache-3"])
 	return nil
 }
 
@@ -167,13 +122,13 @@ func (e *example) fill(ctx context.Context) error {
 
 // move starts a memcached at another address and has its agent tell.
 func (e *example) move(ctx context.Context) error {
-	e.say("\ncache-2 moves to another port.")
+	e.Say("\ncache-2 moves to another port.")
 	before := e.restarts()
 	old := e.servers["cache-2"]
 	if err := e.server(ctx, "cache-2"); err != nil {
 		return err
 	}
-	if _, err := e.agents["cache-2"].Must(ctx, "tags", "-set", fmt.Sprintf("svc:cache=%d", harness.Port(e.addrs["cache-2"]))); err != nil {
+	if _, err := e.Agents["cache-2"].Must(ctx, "tags", "-set", fmt.Sprintf("svc:cache=%d", harness.Port(e.addrs["cache-2"]))); err != nil {
 		return err
 	}
 	if err := e.listed(ctx, e.addrs["cache-2"], true); err != nil {
@@ -183,20 +138,20 @@ func (e *example) move(ctx context.Context) error {
 		return err
 	}
 	old.Stop()
-	e.say("Restarts: %d.", e.restarts()-before)
+	e.Say("Restarts: %d.", e.restarts()-before)
 	return e.fill(ctx)
 }
 
 // die ends a memcached and a redis with their agents, without a word.
 func (e *example) die(ctx context.Context) error {
-	e.say("\ncache-3 and store-2 die.")
+	e.Say("\ncache-3 and store-2 die.")
 	before := e.restarts()
 	for _, name := range []string{"cache-3", "store-2"} {
 		e.servers[name].Kill()
-		e.agents[name].Kill()
+		e.Agents[name].Kill()
 	}
 	for _, name := range []string{"cache-3", "store-2"} {
-		if err := e.lb.Sees(ctx, name, "failed"); err != nil {
+		if err := e.LB.Sees(ctx, name, "failed"); err != nil {
 			return err
 		}
 	}
@@ -206,15 +161,15 @@ func (e *example) die(ctx context.Context) error {
 	if n := e.restarts() - before; n > 0 {
 		return fmt.Errorf("%d restarts because of servers that failed", n)
 	}
-	e.say("They stay in their rings. Restarts: 0.")
+	e.Say("They stay in their rings. Restarts: 0.")
 	return nil
 }
 
 // leave has a member leave.
 func (e *example) leave(ctx context.Context) error {
-	e.say("\n$ gossip leave    # on cache-1")
+	e.Say("\n$ gossip leave    # on cache-1")
 	before := e.restarts()
-	if _, err := e.agents["cache-1"].Must(ctx, "leave"); err != nil {
+	if _, err := e.Agents["cache-1"].Must(ctx, "leave"); err != nil {
 		return err
 	}
 	if err := e.listed(ctx, e.addrs["cache-1"], false); err != nil {
@@ -223,7 +178,7 @@ func (e *example) leave(ctx context.Context) error {
 	if err := e.found(ctx, e.held["cache-2"]); err != nil {
 		return err
 	}
-	e.say("Restarts: %d.", e.restarts()-before)
+	e.Say("Restarts: %d.", e.restarts()-before)
 	return nil
 }
 
@@ -237,7 +192,7 @@ func (e *example) found(ctx context.Context, want int) error {
 		return err
 	})
 	if err == nil {
-		e.say("%d of %d keys are found in the pool of memcached: all that the others hold.", want, keys)
+		e.Say("%d of %d keys are found in the pool of memcached: all that the others hold.", want, keys)
 	}
 	return err
 }

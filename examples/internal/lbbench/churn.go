@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -74,8 +72,7 @@ func (b *balancer) reloads() (int, error) {
 	if b.kind == "haproxy" {
 		return harness.HAProxyReloads(b.Path("master.sock"))
 	}
-	log, err := os.ReadFile(b.Path("nginx-error.log"))
-	return strings.Count(string(log), ", reconfiguring\n"), err
+	return harness.NginxReloads(b.Path("nginx-error.log"))
 }
 
 // churn has a member join every second and, as soon as the first is old enough, one leave every second, and returns how
