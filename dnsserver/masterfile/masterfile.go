@@ -14,7 +14,7 @@ import (
 // file means the same wherever it is included. Services by more than one tag and the server's status are not in it.
 func Write(w io.Writer, z *zone.Zone) error {
 	out := bufio.NewWriter(w)
-	_, _ = fmt.Fprintf(out, "; zone %s, serial %d, from %d members\n", z.Origin(), z.Serial(), z.Members()) // Flush tells
+	_, _ = fmt.Fprintf(out, "; zone %s, serial %d\n", z.Origin(), z.Serial()) // Flush tells
 	for owner, set := range z.RRsets() {
 		for _, rr := range record.Of(owner, set) {
 			_, _ = fmt.Fprintln(out, rr)

@@ -58,7 +58,7 @@ func (s *zoneSource) build(ctx context.Context, c *cli) (*zone.Zone, error) {
 	if s.members != "" {
 		list, err = mirror.Open(s.members).Read()
 	} else {
-		list, err = s.ask(ctx, agent)
+		list, err = s.ask(ctx, c, agent)
 	}
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (s *zoneSource) build(ctx context.Context, c *cli) (*zone.Zone, error) {
 }
 
 // ask lists the members of an agent that knows them, and fills in which one it is itself.
-func (s *zoneSource) ask(ctx context.Context, agent client.Config) (list []api.Member, err error) {
+func (s *zoneSource) ask(ctx context.Context, c *cli, agent client.Config) (list []api.Member, err error) {
 	err = withAgent(ctx, agent, func(cl *client.Client) error {
 		stats, err := cl.Stats(ctx)
 		if err != nil {
@@ -82,6 +82,9 @@ func (s *zoneSource) ask(ctx context.Context, agent client.Config) (list []api.M
 		}
 		if stats["view"]["synced"] == "false" {
 			return errors.New("the agent has not joined its cluster yet, so it does not know the members")
+		}
+		if stats["view"]["isolated"] == "true" {
+			fmt.Fprintf(c.stderr, "Note: the agent looks cut off from its cluster (%s), so members may be missing\n", stats["view"]["evidence"])
 		}
 		s.node = cmp.Or(s.node, stats["agent"]["name"])
 		list, err = cl.Members(ctx)

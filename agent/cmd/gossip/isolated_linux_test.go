@@ -154,6 +154,9 @@ func TestCutOff(t *testing.T) {
 	if a := resolve(lost); len(a.Answers) != n || !strings.Contains(a.Reason, "out of reach") {
 		t.Errorf("the lost one answers %+v", a)
 	}
+	if r := at(lost, "gossip", "dns", "export"); r.code != 0 || !strings.Contains(r.stderr, "Note: the agent looks cut off from its cluster (no sign of life") {
+		t.Errorf("dns export: %+v", r)
+	}
 	if _, err := exec.LookPath("serf"); err == nil { // which knows nothing of what our agents add
 		if r := at(lost, "serf", "members"); r.code != 0 || strings.Count(r.stdout, "\n") != n {
 			t.Errorf("serf members: %+v", r)
