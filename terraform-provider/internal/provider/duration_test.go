@@ -21,7 +21,7 @@ locals {
 }
 resource "gossip_event" "deploy" {
   name     = "deploy"
-  gate     = { query = "q", timeout = local.minute, query_timeout = local.minute, interval = local.minute }
+  gate     = { query = "q", min_responses = 1, timeout = local.minute, query_timeout = local.minute, interval = local.minute }
   timeouts = { create = local.minute, delete = local.minute }
 }
 resource "gossip_query" "q" {
