@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -409,6 +410,106 @@ func TestSocketFaults(t *testing.T) {
 		if strings.HasPrefix(c, "add server") {
 			t.Errorf("added twice: %s", c)
 		}
+	}
+}
+
+// TestSocketBreaks has the Runtime API fail in the middle of a plan, in each way that a socket can: what was done is read back,
+// what is missing is done, and nothing is added twice.
+func TestSocketBreaks(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []string{"closed before the command", "closed before the reply", "half a reply", "stalls"} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			b := lbtest.HAProxy(t)
+			s := faulty(t, filepath.Join(b.Dir, "faulty.sock"), b.Admin)
+			r := newRig(t, b, func(c *config.Target) {
+				c.HAProxy.Runtime.Socket, c.HAProxy.Runtime.Timeout = filepath.Join(b.Dir, "faulty.sock"), 2*time.Second
+			})
+			one, two := listen(t, "one", "127.0.0.1:0"), listen(t, "two", "127.0.0.1:0")
+			r.must(pools(one.server()))
+			base := r.reloads
+			both := pools(one.server(), two.server())
+			s.adds.Store(0)
+			s.next.Store(&fault)
+			if _, err := r.pass(both); err != nil { // what the loop does then is to try again
+				if !errors.Is(err, cli.ErrSilent) {
+					t.Errorf("the pass: %v", err)
+				}
+				r.must(both)
+			}
+			if *s.next.Load() != "" {
+				t.Error("nothing was sent that could fail")
+			}
+			r.up("two")
+			if n := s.adds.Load(); n != 1 {
+				t.Errorf("HAProxy was told %d times to add it", n)
+			}
+			if got := r.read(); len(got) != 2 || r.reloads != base {
+				t.Errorf("%+v after %d reloads", got, r.reloads-base)
+			}
+		})
+	}
+}
+
+// broken stands between the adapter and the Runtime API, and fails for one line of commands.
+type broken struct {
+	next atomic.Pointer[string] // the fault to come; "" for none
+	adds atomic.Int64           // commands to add a server that reached HAProxy
+}
+
+func faulty(t *testing.T, path, to string) *broken {
+	t.Helper()
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // nothing is left to be heard
+	s, none := &broken{}, ""
+	s.next.Store(&none)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.pass(conn, to)
+		}
+	}()
+	return s
+}
+
+// pass hands one line to HAProxy and the reply back, if nothing comes in between.
+func (s *broken) pass(client net.Conn, to string) {
+	defer func() { _ = client.Close() }() // the other side notices
+	server, err := net.Dial("unix", to)
+	if err != nil {
+		return
+	}
+	defer func() { _ = server.Close() }() // the other side notices
+	line := make([]byte, 64<<10)
+	n, err := client.Read(line)
+	if err != nil {
+		return
+	}
+	fault, none := "", ""
+	if adds := strings.Count(string(line[:n]), "add server"); adds > 0 {
+		if fault = *s.next.Swap(&none); fault == "closed before the command" {
+			return
+		}
+		s.adds.Add(int64(adds))
+	}
+	if _, err := server.Write(line[:n]); err != nil {
+		return
+	}
+	reply, err := io.ReadAll(server)
+	switch {
+	case err != nil || fault == "closed before the reply":
+	case fault == "half a reply":
+		_, _ = client.Write(reply[:len(reply)/2]) // the other side notices
+	case fault == "stalls":
+		_, _ = client.Read(line) // until the other side has had enough
+	default:
+		_, _ = client.Write(reply) // the other side may be gone
 	}
 }
 
