@@ -152,11 +152,20 @@ var words = template.FuncMap{
 		return value, nil
 	},
 	"fail":    func(why string) (string, error) { return "", errors.New(why) },
-	"join":    func(sep string, words []string) string { return strings.Join(words, sep) },
+	"join":    func(sep string, words []string) (string, error) { return bound(strings.Join(words, sep)) },
 	"split":   func(sep, text string) []string { return strings.Split(text, sep) },
 	"lower":   strings.ToLower,
 	"upper":   strings.ToUpper,
-	"replace": func(old, with, text string) string { return strings.ReplaceAll(text, old, with) },
+	"replace": func(old, with, text string) (string, error) {
+		if len(text)+strings.Count(text, old)*(len(with)-len(old)) > MaxSize {
+			return "", errTooLarge
+		}
+		return strings.ReplaceAll(text, old, with), nil
+	},
+	// As built in, but bounded: what doubles a text once for each server would soon fill the memory.
+	"print":   func(args ...any) (string, error) { return bound(fmt.Sprint(args...)) },
+	"printf":  func(format string, args ...any) (string, error) { return bound(fmt.Sprintf(format, args...)) },
+	"println": func(args ...any) (string, error) { return bound(fmt.Sprintln(args...)) },
 	"trim":    strings.TrimSpace,
 	"regexMatch": func(pattern, text string) (bool, error) {
 		return regexp.MatchString(pattern, text)

@@ -107,12 +107,22 @@ func (t *Template) once(data Data) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+var errTooLarge = fmt.Errorf("the result is larger than %d bytes", MaxSize)
+
+// bound refuses text that is too large for any file.
+func bound(text string) (string, error) {
+	if len(text) > MaxSize {
+		return "", errTooLarge
+	}
+	return text, nil
+}
+
 // bounded is a buffer that refuses to grow past MaxSize.
 type bounded struct{ bytes.Buffer }
 
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > MaxSize {
-		return 0, fmt.Errorf("the result is larger than %d bytes", MaxSize)
+		return 0, errTooLarge
 	}
 	return b.Buffer.Write(p)
 }

@@ -62,6 +62,8 @@ func TestExecute(t *testing.T) {
 		"unknown service":  {`{{service .Services "db"}}`, "", `service "db" is none`},
 		"missing key":      {`{{.Services.db.Name}}`, "", "db"},
 		"fails on purpose": {`{{fail "no zone"}}`, "", "no zone"},
+		"doubles":          {`{{$x := "aaaaaaaa"}}{{range split "," ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"}}{{$x = printf "%s%s" $x $x}}{{end}}`, "", "larger than"},
+		"squares":          {`{{$x := "aaaaaaaa"}}{{range split "," ",,,,,,,"}}{{$x = replace "a" $x $x}}{{end}}`, "", "larger than"},
 		"too large":        {`{{range split "," ",,,,,,,,,,,,,,,,,,,"}}{{printf "%999999d" 1}}{{end}}`, "", "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
