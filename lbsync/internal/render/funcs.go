@@ -151,11 +151,11 @@ var words = template.FuncMap{
 		}
 		return value, nil
 	},
-	"fail":    func(why string) (string, error) { return "", errors.New(why) },
-	"join":    func(sep string, words []string) (string, error) { return bound(strings.Join(words, sep)) },
-	"split":   func(sep, text string) []string { return strings.Split(text, sep) },
-	"lower":   strings.ToLower,
-	"upper":   strings.ToUpper,
+	"fail":  func(why string) (string, error) { return "", errors.New(why) },
+	"join":  func(sep string, words []string) (string, error) { return bound(strings.Join(words, sep)) },
+	"split": func(sep, text string) []string { return strings.Split(text, sep) },
+	"lower": strings.ToLower,
+	"upper": strings.ToUpper,
 	"replace": func(old, with, text string) (string, error) {
 		if len(text)+strings.Count(text, old)*(len(with)-len(old)) > MaxSize {
 			return "", errTooLarge
