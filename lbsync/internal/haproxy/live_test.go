@@ -22,11 +22,14 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/pool"
 )
 
-// TestLifeUnderLoad adds a member whose port opens only later, lets it serve, drains it and removes it, three
-// times over, while clients come all the time: no request fails, and none reaches it too early.
+// TestLifeUnderLoad adds a member whose port opens only later, lets it serve from its second good check on, drains it and removes
+// it, three times over, while clients come all the time: no request fails, and none reaches it too early.
 func TestLifeUnderLoad(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, lbtest.HAProxy(t), nil)
+	r := newRig(t, lbtest.HAProxy(t), func(c *config.Target) { // which checks who is up so seldom that each check can be counted
+		c.HAProxy.Backends[0].Options = "check inter 1h fastinter 50ms downinter 50ms rise 2 fall 2"
+		c.HAProxy.Backends[0].Lines = []string{"option httpchk GET /health"}
+	})
 	one := listen(t, "one", "127.0.0.1:0")
 	r.must(pools(one.server()))
 	r.up("one")
@@ -43,6 +46,9 @@ func TestLifeUnderLoad(t *testing.T) {
 		two := listen(t, "late", late.HostPort())
 		r.up("late")
 		r.eventually("it gets no requests", func() bool { return two.requests.Load() > 20 })
+		if n := two.checks.Load(); n != 2 {
+			t.Errorf("it was checked %d times before it got traffic, want 2", n)
+		}
 
 		r.must(pools(one.server(), draining(late)))
 		if s := r.read()["late"]; !s.Draining {

@@ -170,13 +170,13 @@ func (r *rig) up(name string) {
 
 // app is a web server that says its name and counts what it gets.
 type app struct {
-	name           string
-	addr           string
-	requests, cons atomic.Int64
-	srv            *http.Server
+	name             string
+	addr             string
+	requests, checks atomic.Int64 // those of clients, and those at /health
+	srv              *http.Server
 }
 
-// listen serves at the address; the health checks of HAProxy connect without a request.
+// listen serves at the address.
 func listen(t testing.TB, name, addr string) *app {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -187,6 +187,10 @@ func listen(t testing.TB, name, addr string) *app {
 	a.srv = &http.Server{
 		ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/health" {
+				a.checks.Add(1)
+				return
+			}
 			a.requests.Add(1)
 			if d, err := time.ParseDuration(r.Header.Get("X-Take")); err == nil {
 				select {
@@ -196,11 +200,6 @@ func listen(t testing.TB, name, addr string) *app {
 			}
 			_, _ = io.WriteString(w, name) // the client may be gone
 		}),
-		ConnState: func(_ net.Conn, s http.ConnState) {
-			if s == http.StateActive {
-				a.cons.Add(1) // also for each further request of a connection
-			}
-		},
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = a.srv.Serve(l) }() // until it is closed

@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/seed-645ce708/gossip/agent/client"
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapters"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
+	"github.com/seed-645ce708/gossip/lbsync/internal/haproxy/cli"
 	"github.com/seed-645ce708/gossip/lbsync/internal/lbtest"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
@@ -351,6 +354,85 @@ func TestBalancerStartsLater(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestForeignHands: somebody else reloads HAProxy, changes a weight, and kills it. The loop notices each, without an event, and
+// heals it without a reload of its own: the file alone was right all the time.
+func TestForeignHands(t *testing.T) {
+	t.Parallel()
+	b := lbtest.HAProxy(t)
+	src := newSource()
+	text := strings.Replace(haproxyTarget, "  reload {", "  runtime { socket = \"admin.sock\" }\n  reload {", 1)
+	cfg := startLoop(t, src, b.Dir, strings.Replace(head, `{ settle = "0s" }`, "{\n  settle = \"0s\"\n  resync = \"1s\"\n}", 1)+text)
+	var members []api.Member
+	for _, name := range []string{"a", "b"} {
+		members = append(members, member(name, lbtest.Web(t, name).Listener.Addr().String(), "alive"))
+		src.members(members...) // b comes at run time
+		lbtest.Eventually(t, func() error { return loaded(t, cfg, len(members)) })
+	}
+	runtime := cli.New(b.Admin, 10*time.Second)
+	// right waits until HAProxy, the one that is on record, has both servers as they should be.
+	right := func(not string) (instance string) {
+		t.Helper()
+		lbtest.Eventually(t, func() error {
+			replies, err := runtime.Query(context.Background(), cli.ShowInfo(), cli.ShowState("web"))
+			if err != nil {
+				return err
+			}
+			info, err := cli.ParseInfo(replies[0])
+			if err != nil {
+				return err
+			}
+			states, err := cli.ParseServersState(replies[1])
+			if err != nil {
+				return err
+			}
+			if instance = info.Instance; instance == not || recorded(t, cfg) != instance {
+				return fmt.Errorf("%s runs, %s is on record", instance, recorded(t, cfg))
+			}
+			for _, s := range states {
+				if s.Weight != 100 || s.InMaint() {
+					return fmt.Errorf("%+v", s)
+				}
+			}
+			if len(states) != 2 {
+				return fmt.Errorf("%d servers", len(states))
+			}
+			return nil
+		})
+		return instance
+	}
+	reloads := func() int { return strings.Count(b.Output(), "Reloading HAProxy") }
+	first := right("")
+	before := reloads()
+
+	if err := runtime.Change(context.Background(), cli.SetWeight(cli.Ref{Backend: "web", Server: "a"}, 7),
+		cli.SetState(cli.Ref{Backend: "web", Server: "b"}, cli.Maint)); err != nil {
+		t.Fatal(err)
+	}
+	right("")
+	if err := b.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	second := right(first)
+	if n := reloads() - before; n != 1 {
+		t.Errorf("%d reloads beside the foreign one", n-1)
+	}
+
+	pid, _, _ := strings.Cut(second, "@")
+	worker, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Done() // the master goes with it
+	b.Process = lbtest.Start(t, lbtest.Program(t, "haproxy"), "-W", "-S", b.Socket, "-p", b.PIDFile, "-f", b.Main, "-f", b.Dest)
+	right(second)
+	if n := reloads(); n != 0 {
+		t.Errorf("%d reloads after a restart", n)
+	}
 }
 
 // TestNginx: joins, leaves and refusals with a real nginx, over new connections: none is lost.
