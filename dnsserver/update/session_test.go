@@ -189,7 +189,7 @@ func TestTooManyRecords(t *testing.T) {
 func TestMoreThanAMessageHolds(t *testing.T) {
 	t.Parallel()
 	p := newPrimary(t)
-	const members = 800
+	const members = 400
 	s, change := newSession(t, p, members)
 	if err := steps(t, s); err != nil {
 		t.Fatal(err)
