@@ -130,7 +130,7 @@ func (w *worker) pass(ctx context.Context, o order, next time.Time) time.Time {
 		return next
 	}
 	res, err := w.Apply(ctx, o.pools(), w.leave(ctx))
-	if ctx.Err() != nil && err != nil {
+	if ctx.Err() != nil && (err != nil || res.Waits != "") {
 		return time.Time{} // the end of the process, not a fault of the target
 	}
 	w.instance = res.Actual.Instance
