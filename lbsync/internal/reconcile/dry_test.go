@@ -25,9 +25,15 @@ func (*previewed) Traits() adapter.Traits {
 	return adapter.Traits{Reloads: true, Runtime: true, Probe: 2 * time.Second}
 }
 
-func (p *previewed) Instance(context.Context) (string, error) { return p.instance, nil }
+func (p *previewed) Instance(context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.instance, nil
+}
 
 func (p *previewed) Plan(context.Context, adapter.Pools) (target.Plan, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.plans++
 	return target.Plan{Write: true, Instance: p.instance}, nil
 }
@@ -49,12 +55,16 @@ func TestDryRun(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); loop.Run(ctx) }()
 		src.members(member("a", "10.0.0.1:80", "alive"))
-		time.Sleep(time.Minute + time.Millisecond)
+		time.Sleep(time.Minute)
+		synctest.Wait()
 		if st := loop.Status().Targets[0]; p.plans != 1 || st.Waits != "dry run: would write" || len(p.attempts) != 0 {
 			t.Errorf("%d plans in a minute without news; %+v", p.plans, st)
 		}
+		p.mu.Lock()
 		p.instance = "8@2"
+		p.mu.Unlock()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if p.plans != 2 {
 			t.Errorf("%d plans after the balancer was reloaded", p.plans)
 		}

@@ -76,6 +76,7 @@ func TestStartsAtOnce(t *testing.T) {
 		begin := time.Now()
 		src.members(member("a", "10.0.0.1:80", "alive"))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := len(e.starts); n != 5 || e.starts[4].Sub(begin) > 15*time.Second {
 			t.Errorf("%d starts, at %v from %v", n, e.starts, begin)
 		}
@@ -83,6 +84,7 @@ func TestStartsAtOnce(t *testing.T) {
 			t.Errorf("the next waits for %q", st.Waits)
 		}
 		time.Sleep(20 * time.Minute)
+		synctest.Wait()
 		if st := loop.Status().Targets[0]; len(e.starts) != 5 || st.Waits != "its turn in group edge: another has it" {
 			t.Errorf("%d starts; the next waits for %q", len(e.starts), st.Waits)
 		}

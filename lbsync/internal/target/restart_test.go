@@ -103,7 +103,7 @@ func TestRestartFails(t *testing.T) {
 	_, err = pass("two")
 	expect("a command that cannot be run cuts nothing", err != nil && r.serves == "one" && len(r.causes) == 1, err)
 	r.refuses = false
-	res, err = pass("two")
+	_, err = pass("two")
 	expect("and the next", err == nil && r.serves == "two", err)
 
 	r.pid = 0 // it ended by itself
