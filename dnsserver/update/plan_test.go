@@ -39,8 +39,11 @@ func line(rr dns.RR) string {
 
 func (s server) has(name string, t uint16) bool {
 	for text := range s {
+		if !strings.HasPrefix(text, name+"\t") {
+			continue
+		}
 		f := strings.Fields(text)
-		if f[0] == name && (t == dns.TypeANY || f[3] == dns.TypeToString[t]) {
+		if t == dns.TypeANY || f[3] == dns.TypeToString[t] {
 			return true
 		}
 	}
