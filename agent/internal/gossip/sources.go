@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -20,13 +19,8 @@ type sources struct {
 	last map[netip.AddrPort]time.Time
 }
 
-func (s *sources) saw(from net.Addr, now time.Time) {
-	udp, ok := from.(*net.UDPAddr)
-	if !ok {
-		return
-	}
-	addr := udp.AddrPort()
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+func (s *sources) saw(from netip.AddrPort, now time.Time) {
+	addr := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil {

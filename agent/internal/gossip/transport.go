@@ -167,28 +167,46 @@ func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
 func (t *transport) receive() {
 	buf := make([]byte, maxPacket)
+	count := receivedCount{told: t.born}
 	for t.alive.Err() == nil {
-		n, from, err := t.udp.ReadFromUDP(buf)
+		n, from, err := t.udp.ReadFromUDPAddrPort(buf)
 		now := time.Now()
 		if err != nil {
 			t.failed("Error reading UDP packet", err, minPause)
 			continue
 		}
 		if n == 0 {
-			t.log.Printf("[ERR] memberlist: UDP packet too short (0 bytes) %s", memberlist.LogAddress(from))
+			t.log.Printf("[ERR] memberlist: UDP packet too short (0 bytes) from=%s", from)
 			continue
 		}
 		t.heard.Store(int64(now.Sub(t.born)))
-		metrics.IncrCounter([]string{"memberlist", "udp", "received"}, float32(n))
+		count.add(n, now)
 		t.sources.saw(from, now)
 		if t.direct != nil && n > 1 && buf[0] == userMessage {
 			t.direct(buf[1:n])
 			continue
 		}
 		select {
-		case t.packets <- &memberlist.Packet{Buf: slices.Clone(buf[:n]), From: from, Timestamp: now}:
+		case t.packets <- &memberlist.Packet{Buf: slices.Clone(buf[:n]), From: net.UDPAddrFromAddrPort(from), Timestamp: now}:
 		case <-t.alive.Done():
 		}
+	}
+}
+
+// countPause is for how long received bytes are summed up: to count each packet took a quarter of the time for it.
+const countPause = time.Second
+
+// receivedCount is the figure memberlist.udp.received.
+type receivedCount struct {
+	bytes int       // since told
+	told  time.Time // when they were counted last
+}
+
+func (c *receivedCount) add(bytes int, now time.Time) {
+	c.bytes += bytes
+	if now.Sub(c.told) >= countPause {
+		metrics.IncrCounter([]string{"memberlist", "udp", "received"}, float32(c.bytes))
+		c.bytes, c.told = 0, now
 	}
 }
 
