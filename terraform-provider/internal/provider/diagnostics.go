@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -23,7 +24,7 @@ func explain(err error) string {
 		wait    *membership.WaitError
 		guard   *membership.GuardError
 	)
-	if errors.As(err, &wait) && wait.LastError == nil {
+	if errors.As(err, &wait) && wait.LastError == nil && !errors.Is(wait.Cause, context.Canceled) {
 		text += "\n\nCheck the members that are missing, or give more time in `timeouts`."
 	}
 	switch {
