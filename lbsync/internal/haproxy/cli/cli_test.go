@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -255,31 +256,53 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestParseLater reads what 3.2.0 prints.
-func TestParseLater(t *testing.T) {
+// TestParseRecorded reads what other versions print of the same backend: a server that is down, one in maintenance, and one that was
+// added at run time; and of their masters after a reload.
+func TestParseRecorded(t *testing.T) {
 	t.Parallel()
-	read := func(name string) string {
-		text, err := os.ReadFile(filepath.Join("testdata", "3.2.0", name+".txt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	state, err := ParseServersState(read("state"))
-	if err != nil || len(state) != 3 || state[2].Addr.String() != "[::1]:28105" || state[2].Up() || !state[2].Judged() || !state[1].InMaint() || state[0].BackendID != 3 {
-		t.Errorf("%+v %v", state, err)
-	}
-	conn, err := ParseServersConn(read("conn"))
-	if err != nil || len(conn) != 3 || conn[2].Ref != (Ref{"web", "n1"}) {
-		t.Errorf("%+v %v", conn, err)
-	}
-	stat, err := ParseStat(read("stat"))
-	if err != nil || len(stat) != 3 || stat[1].Status != "MAINT" || stat[0].Status != "DOWN" {
-		t.Errorf("%+v %v", stat, err)
-	}
-	info, err := ParseInfo(read("info"))
-	if err != nil || !info.Version.AtLeast(3, 2) || info.Instance != "3833@1795451734" {
-		t.Errorf("%+v %v", info, err)
+	for _, tt := range []struct {
+		version      string
+		major, minor int
+		instance     string
+		worker       int
+		added        bool // n1 is checked, and not in maintenance: before 2.5 a server that is added cannot be
+	}{
+		{"2.4.0", 2, 4, "7430@1795463999", 8032, false},
+		{"2.8.0", 2, 8, "14916@1795464211", 15159, true},
+		{"3.0.0", 3, 0, "11225@1795464017", 12800, true},
+		{"3.2.0", 3, 2, "3833@1795451734", 15722, true},
+	} {
+		t.Run(tt.version, func(t *testing.T) {
+			t.Parallel()
+			read := func(name string) string {
+				text, err := os.ReadFile(filepath.Join("testdata", tt.version, name+".txt"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(text)
+			}
+			state, err := ParseServersState(read("state"))
+			if err != nil || len(state) != 3 || state[0].BackendID != 3 || state[0].Up() || !state[0].Judged() || !state[1].InMaint() ||
+				state[2].Addr.String() != "[::1]:28105" || state[2].ID != 123 || state[2].Up() || state[2].Judged() != tt.added || state[2].InMaint() == tt.added {
+				t.Errorf("%+v %v", state, err)
+			}
+			conn, err := ParseServersConn(read("conn"))
+			if err != nil || len(conn) != 3 || conn[2] != (ServerConn{Ref: Ref{"web", "n1"}}) {
+				t.Errorf("%+v %v", conn, err)
+			}
+			stat, err := ParseStat(read("stat"))
+			if err != nil || len(stat) != 3 || stat[1].Status != "MAINT" || stat[0].Status != "DOWN" || stat[2].Ref != (Ref{"web", "n1"}) {
+				t.Errorf("%+v %v", stat, err)
+			}
+			info, err := ParseInfo(read("info"))
+			if err != nil || info.Version.Major != tt.major || info.Version.Minor != tt.minor || info.Instance != tt.instance {
+				t.Errorf("%+v %v", info, err)
+			}
+			proc, err := ParseProcesses(read("proc"))
+			if err != nil || !slices.Equal(proc.Workers, []int{tt.worker}) || len(proc.Old) > 0 || proc.Failed != 0 {
+				t.Errorf("%+v %v", proc, err)
+			}
+		})
 	}
 }
 
