@@ -155,7 +155,7 @@ func (c *cli) runCommand(ctx context.Context, cmd *command, args []string, help 
 		return c.exit(cmd, cmd.writeHelp(c.stderr, fs))
 	}
 	if err := fs.Parse(args); err != nil {
-		return c.exit(cmd, usagef("%v", err))
+		return c.exit(cmd, usagef("%s", flagFault(err.Error())))
 	}
 	if !cmd.signals {
 		var stop context.CancelFunc
@@ -164,6 +164,23 @@ func (c *cli) runCommand(ctx context.Context, cmd *command, args []string, help 
 		context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	}
 	return c.exit(cmd, act(ctx, fs.Args()))
+}
+
+// flagFault puts package flag's words about a bad value so that they say what is wanted.
+func flagFault(text string) string {
+	if value, ok := strings.CutPrefix(text, "invalid boolean value "); ok {
+		text = "invalid value " + strings.Replace(value, " for -", " for flag -", 1)
+		text = strings.Replace(text, ": parse error", ": want true or false", 1)
+	}
+	return strings.Replace(text, ": parse error", ": want a duration such as 30s", 1) // other flags have words of their own
+}
+
+// none is for commands that take flags only.
+func none(args []string, advice string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usagef("unexpected argument %q%s", args[0], advice)
 }
 
 // exit reports err and returns the exit code.

@@ -36,6 +36,9 @@ cannot tell, and are listed as unknown.`,
 				if err != nil {
 					return err
 				}
+				if _, err := time.ParseDuration(name); err == nil && *wait > 0 {
+					return usagef("%q would be the event's name; to wait so long write -wait=%s", name, name)
+				}
 				return rpc.with(ctx, func(cl *client.Client) error {
 					if *wait > 0 {
 						return c.eventReceipts(ctx, cl, *form, api.EventReceiptsRequest{
@@ -223,9 +226,10 @@ func receiptsJSON(req api.EventReceiptsRequest, resp api.EventReceiptsResponse) 
 
 // nameAndPayload reads the arguments of event and query. Without a payload it is nil.
 func nameAndPayload(what string, args []string) (name string, payload []byte, err error) {
-	switch len(args) {
-	case 0:
+	if len(args) == 0 || args[0] == "" {
 		return "", nil, usagef("%s name must be specified", what)
+	}
+	switch len(args) {
 	case 1:
 		return args[0], nil, nil
 	case 2:

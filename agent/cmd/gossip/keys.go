@@ -42,7 +42,10 @@ them fails or stays silent. To change the key: -install the new one, -use it, -r
 				fs.StringVar(&keys[i], op.flag, "", op.help)
 			}
 			list := fs.Bool("list", false, "list the keys and how many members have each")
-			return func(ctx context.Context, _ []string) error {
+			return func(ctx context.Context, args []string) error {
+				if err := none(args, ""); err != nil {
+					return err
+				}
 				var chosen []int
 				for i, key := range keys {
 					if key != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"slices"
 
 	"github.com/seed-645ce708/gossip/agent/client"
 )
@@ -18,7 +19,7 @@ func joinCommand() *command {
 			form := formatFlag(fs)
 			replay := fs.Bool("replay", false, "deliver past user events")
 			return func(ctx context.Context, addrs []string) error {
-				if len(addrs) == 0 {
+				if len(addrs) == 0 || slices.Contains(addrs, "") {
 					return usagef("at least one address to join must be specified")
 				}
 				return rpc.with(ctx, func(cl *client.Client) error {
@@ -45,7 +46,10 @@ func leaveCommand() *command {
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			rpc := c.rpcFlags(fs)
 			form := formatFlag(fs)
-			return func(ctx context.Context, _ []string) error {
+			return func(ctx context.Context, args []string) error {
+				if err := none(args, ": only the agent itself leaves; for another member there is 'gossip force-leave'"); err != nil {
+					return err
+				}
 				return rpc.with(ctx, func(cl *client.Client) error {
 					if err := cl.Leave(ctx); err != nil {
 						return failed("Error leaving", err)
@@ -72,7 +76,7 @@ A member that is in fact alive says so, and is alive again moments later.`,
 			form := formatFlag(fs)
 			prune := fs.Bool("prune", false, "forget the member at once")
 			return func(ctx context.Context, args []string) error {
-				if len(args) != 1 {
+				if len(args) != 1 || args[0] == "" {
 					return usagef("a node name must be specified to force leave")
 				}
 				return rpc.with(ctx, func(cl *client.Client) error {
@@ -102,7 +106,10 @@ func tagsCommand() *command {
 			var del stringList
 			fs.Var(&set, "set", "`KEY=VALUE` to create or change; may be repeated")
 			fs.Var(&del, "delete", "`KEY` to remove; may be repeated")
-			return func(ctx context.Context, _ []string) error {
+			return func(ctx context.Context, args []string) error {
+				if err := none(args, ": give each tag its own -set or -delete"); err != nil {
+					return err
+				}
 				if len(set) == 0 && len(del) == 0 {
 					return usagef("give at least one -set or -delete")
 				}

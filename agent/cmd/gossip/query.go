@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +47,14 @@ func queryCommand() *command {
 				name, payload, err := nameAndPayload("a query", args)
 				if err != nil {
 					return err
+				}
+				if *timeout < 0 {
+					return usagef("-timeout must not be negative")
+				}
+				for _, tag := range slices.Sorted(maps.Keys(tags)) { // members that cannot read it would just be silent
+					if _, err := regexp.Compile(tags[tag]); err != nil {
+						return usagef("-tag %s: %v", tag, err)
+					}
 				}
 				req := api.QueryRequest{
 					FilterNodes: nodes, FilterTags: tags, RequestAck: !*noAck, RelayFactor: relay,

@@ -27,7 +27,7 @@ member since they started. Exit code 1 if nobody knows anything of the name.`,
 			form := formatFlag(fs)
 			all := fs.Bool("all", false, "ask every member, and put together what they say")
 			return func(ctx context.Context, args []string) error {
-				if len(args) != 1 {
+				if len(args) != 1 || args[0] == "" {
 					return usagef("name one member")
 				}
 				return rpc.with(ctx, func(cl *client.Client) error {

@@ -338,6 +338,8 @@ func explain(err error, encrypted bool, cluster string) error {
 		}
 	case strings.Contains(text, syscall.ECONNREFUSED.Error()):
 		hint, hard = "nothing listens there; is the agent running?", false
+	case strings.Contains(text, "strconv.Parse"), strings.Contains(text, "lookup : "):
+		hint, hard = "write HOST or HOST:PORT, with a port up to 65535", false
 	case strings.Contains(text, "i/o timeout"), strings.Contains(text, "deadline exceeded"):
 		hint, hard = "no answer; check the address and the firewall", false
 	default:
