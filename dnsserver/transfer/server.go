@@ -123,13 +123,15 @@ func (s *Server) history(origin string) *history {
 // Admits reports whether a client may have transfers, by where it asks from and how it signed. Who may not be served must not
 // get to Serve.
 func (s *Server) Admits(from netip.Addr, signed *tsig.Exchange) bool {
-	who := identify(from, signed)
-	for _, rule := range *s.rules.Load() {
+	who, rules := identify(from, signed), *s.rules.Load()
+	for _, rule := range rules {
 		if rule.admits(who.addr, who.key) {
 			return true
 		}
 	}
-	s.refused(who, "no rule allows it")
+	if len(rules) > 0 { // else there are no transfers here, which is no news
+		s.refused(who, "no rule allows it")
+	}
 	return false
 }
 

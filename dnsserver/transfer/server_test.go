@@ -474,6 +474,32 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// Rules come and go. Where there are none, a request is no news.
+func TestSetRules(t *testing.T) {
+	t.Parallel()
+	p := newPrimary(t, 1)
+	rule, err := ParseRule("192.0.2.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		rules   []Rule
+		from    string
+		admits  bool
+		refused uint64
+	}{
+		{nil, "192.0.2.1", false, 0},
+		{[]Rule{rule}, "192.0.2.1", true, 0},
+		{[]Rule{rule}, "198.51.100.1", false, 1},
+		{nil, "192.0.2.1", false, 1},
+	} {
+		p.server.SetRules(step.rules)
+		if got := p.server.Admits(netip.MustParseAddr(step.from), nil); got != step.admits || p.server.Stats().Refused != step.refused {
+			t.Errorf("%v, %s: admitted %v, %d refused", step.rules, step.from, got, p.server.Stats().Refused)
+		}
+	}
+}
+
 func FuzzServe(f *testing.F) {
 	p := newPrimary(f, 5, "0.0.0.0/0")
 	for _, m := range []*dns.Msg{axfr("gossip."), ixfr("gossip.", p.zone.Load().Serial()-1), ixfr("10.in-addr.arpa.", 0)} {
