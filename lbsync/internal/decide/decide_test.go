@@ -293,6 +293,29 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+// TestFlaps: who fails and comes back again and again is kept out; but not who only seems to, because the view of the members does.
+func TestFlaps(t *testing.T) {
+	t.Parallel()
+	for _, distrust := range []string{"", "the view is settling"} {
+		cfg := lax
+		cfg.Window, cfg.Flap = time.Second, config.Flap{HalfLife: time.Hour, Suppress: 3, Reuse: 1, Max: time.Hour}
+		d := decide.New(web(cfg), map[string]decide.Initial{"web": {Known: true, Last: active("a b c")}})
+		at := start
+		var st decide.Status
+		for range 5 {
+			for _, view := range []decide.View{{Members: members("a"), Distrust: distrust}, {Members: members("a b c"), Distrust: distrust}, {Members: members("a b c")}} {
+				at = at.Add(2 * time.Second)
+				view.Facts = map[string]decide.Facts{"web": {Gen: ^uint64(0), Counted: true}}
+				all, _ := d.Step(at, view, true)
+				st = all[0]
+			}
+		}
+		if want := map[string]string{"": "a", "the view is settling": "a b c"}[distrust]; set(st.Service) != want || st.Suppress != 3-len(strings.Fields(want)) {
+			t.Errorf("doubt %q: %q, %d suppressed", distrust, set(st.Service), st.Suppress)
+		}
+	}
+}
+
 // TestFacts: what the balancers say ends probation and drains.
 func TestFacts(t *testing.T) {
 	t.Parallel()

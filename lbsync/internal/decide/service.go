@@ -60,7 +60,7 @@ func (s *service) step(at time.Time, view View, now bool) (Status, time.Time) {
 		st.Waiting = "no member serves it, and " + s.unsure
 		return st, time.Time{}
 	}
-	s.hear(at, want, over)
+	s.hear(at, want, over, view.Distrust == "")
 	verdict := s.judge(at, view, over)
 	if verdict.Wait {
 		st.Waiting = verdict.Reason
@@ -95,7 +95,7 @@ func (s *service) step(at time.Time, view View, now bool) (Status, time.Time) {
 }
 
 // hear tells every instance what its member asks for.
-func (s *service) hear(at time.Time, want desired.Result, over Overrides) {
+func (s *service) hear(at time.Time, want desired.Result, over Overrides, trusted bool) {
 	for _, srv := range want.Service.Servers {
 		i := s.instances[srv.Name]
 		if i == nil {
@@ -125,6 +125,7 @@ func (s *service) hear(at time.Time, want desired.Result, over Overrides) {
 			ask = instance.Left // it was reaped
 		}
 		i.Hear(at, ask, s.rules)
+		i.Trust(at, trusted)
 	}
 }
 

@@ -81,6 +81,8 @@ type Instance struct {
 	Since    time.Time      `json:"since"` // when it came into State
 	Ask      Ask            `json:"ask"`
 	AskSince time.Time      `json:"ask_since"`
+	// Doubtful tells that only views that were not trusted had it dead: its return says nothing about it.
+	Doubtful bool `json:"doubtful,omitempty"`
 
 	Points     float64   `json:"points,omitempty"` // at PointsAt
 	PointsAt   time.Time `json:"points_at,omitzero"`
@@ -95,10 +97,11 @@ func (i *Instance) Traffic() bool {
 // Hear takes in what the member asks for now.
 func (i *Instance) Hear(at time.Time, ask Ask, rules Rules) {
 	if ask != i.Ask {
-		if i.Ask.Dead() && ask == Wants {
+		if i.Ask.Dead() && ask == Wants && !i.Doubtful {
 			i.Points, i.PointsAt = i.points(at, rules.Flap)+1, at
 		}
 		i.Ask, i.AskSince = ask, at
+		i.Doubtful = i.Doubtful && ask.Dead()
 	}
 	points := i.points(at, rules.Flap)
 	switch {
@@ -112,6 +115,11 @@ func (i *Instance) Hear(at time.Time, ask Ask, rules Rules) {
 		}
 		i.Suppressed = time.Time{}
 	}
+}
+
+// Trust takes in whether the view that was just heard of is trusted.
+func (i *Instance) Trust(at time.Time, trusted bool) {
+	i.Doubtful = !trusted && i.Ask.Dead() && (i.Doubtful || i.AskSince.Equal(at))
 }
 
 // points returns the flap points as they have decayed by now.

@@ -134,5 +134,5 @@ func TestStranger(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Error(err)
 	}
-	<-ended
+	_ = <-ended // it was killed
 }
