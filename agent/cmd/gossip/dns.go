@@ -121,6 +121,10 @@ func (s *zoneSource) load(c *cli) (config.Config, client.Config, error) {
 
 // serveDNS answers until ctx ends.
 func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
+	// From the start, since a hang-up that nobody awaits ends the process.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	cfg, agent, err := src.load(c)
 	if err != nil {
 		return err
@@ -174,7 +178,7 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		onHangup(ctx, func() {
+		onHangup(ctx, hangup, func() {
 			next, err := c.reloadDNS(src, cfg, bridge, log)
 			if err != nil {
 				log.Error("failed to reload, so all stays as it was", "error", err)
@@ -192,11 +196,8 @@ func (c *cli) serveDNS(ctx context.Context, src *zoneSource) error {
 	return bridge.Close()
 }
 
-// onHangup calls f on each SIGHUP until ctx ends.
-func onHangup(ctx context.Context, f func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// onHangup calls f on each signal until ctx ends.
+func onHangup(ctx context.Context, hangup <-chan os.Signal, f func()) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -223,7 +223,14 @@ func scriptLog(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return
 	}
-	ts.Check(within(fmt.Sprintf("%q from agent %s", args[1], args[0]), func() bool { return re.MatchString(r.out.String()) }))
+	ended := false
+	ts.Check(within(fmt.Sprintf("%q from agent %s", args[1], args[0]), func() bool {
+		_, ended = r.ended() // before the look at what it printed
+		return ended || re.MatchString(r.out.String())
+	}))
+	if ended && !re.MatchString(r.out.String()) {
+		ts.Fatalf("agent %s has ended and never printed %q", args[0], args[1])
+	}
 }
 
 func scriptPoll(ts *testscript.TestScript, neg bool, args []string) {

@@ -331,7 +331,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("%d restarts", n)
 	}
 	fails("still is the process", func(cfg *config.Target) {
-		cfg.Reload.Command, cfg.Reload.Timeout = []string{"true"}, 2*time.Second
+		cfg.Reload.Command, cfg.Reload.Timeout = []string{"true"}, 5*time.Second
 	})
 	fails("exit status 3", func(cfg *config.Target) { cfg.Reload.Command = []string{"sh", "-c", "exit 3"} })
 }
