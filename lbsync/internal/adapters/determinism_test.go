@@ -33,6 +33,10 @@ func TestSameMembersSameBytes(t *testing.T) {
 	for _, cfg := range []config.Target{
 		{Kind: config.KindHAProxy, Name: "edge", Files: []config.File{{}}, HAProxy: &config.HAProxy{
 			Backends: []config.Backend{{Name: "web", Service: "web", Mode: "http", Balance: "roundrobin", Servers: config.ServersNamed}}}},
+		{Kind: config.KindHAProxy, Name: "slots", Files: []config.File{{}}, HAProxy: &config.HAProxy{
+			Backends: []config.Backend{{Name: "web", Service: "web", Mode: "http", Balance: "static-rr", Servers: config.ServersSlots, Slots: 100}}}},
+		{Kind: config.KindTwemproxy, Name: "cache", Files: []config.File{{}}, Twemproxy: &config.Twemproxy{
+			Pools: []config.Pool{{Name: "web", Service: "web", Listen: "127.0.0.1:1", Hash: "md5", Distribution: "ketama"}}}},
 		{Kind: config.KindNginx, Name: "www", Files: []config.File{{}}, Nginx: &config.Nginx{Upstreams: []config.Upstream{{Name: "web", Service: "web"}}}},
 	} {
 		first := ""

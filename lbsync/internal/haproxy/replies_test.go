@@ -37,8 +37,7 @@ func raw(t *testing.T, socket, line string) string {
 	}
 }
 
-// TestReplies asks the real program for each reply that the lbsync design lists, in that order, and has it
-// classified.
+// TestReplies asks the real program for each reply that we know of, and has it classified.
 func TestReplies(t *testing.T) {
 	t.Parallel()
 	operator := ""

@@ -339,7 +339,7 @@ func fake(t *testing.T, serve func(net.Conn)) *Client {
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-done })
-	return New(path, 100*time.Millisecond)
+	return New(path, time.Second) // how long it is silent for the one that stalls, and enough for the others
 }
 
 func readLine(conn net.Conn) {
@@ -372,6 +372,18 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+	stale := filepath.Join(t.TempDir(), "stale") // as a crash leaves it
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(stale, time.Second).Query(ctx, ShowInfo()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a socket that nobody listens at any more: %v", err)
 	}
 	denied := fake(t, func(c net.Conn) { readLine(c); _, _ = io.WriteString(c, "Permission denied\n\n") })
 	if err := denied.Change(ctx, SetState(Ref{"a", "b"}, Ready)); !errors.Is(err, ErrDenied) {
