@@ -9,6 +9,7 @@
 // What the balancer has loaded is recorded apart from what is in the files, and for which of its processes that holds. So
 // a reload that failed, or a process of ours that died between rename and reload, is taken up again at the next pass
 // although the files are then already right; and a balancer that was restarted or reloaded by somebody else is noticed.
+// One that can only be restarted, and that a failed restart has ended, is started with the files that were put back.
 package target
 
 import (
@@ -376,90 +377,6 @@ func (p *pass) remains(plan adapter.Plan) {
 	if plan.Again > 0 {
 		p.res.Again = p.t.now().Add(plan.Again)
 	}
-}
-
-// reload makes the balancer load the files and sees to it that it does then what it should. If it refuses, the files
-// that it had loaded are put back.
-func (p *pass) reload(ctx context.Context, leave Leave, need Need) error {
-	done, err := leave(ctx, need)
-	if err != nil {
-		return err
-	}
-	if err := p.t.adapter.Reload(ctx, p.cause(need)); err != nil {
-		err = p.reloadFailed(ctx, err)
-		done(err)
-		return err
-	}
-	done(nil)
-	p.res.Reloaded, p.res.Reason = true, need.Text
-	p.loaded = loaded{p.res.Hash, p.structure()}
-	p.look(ctx)
-	p.rec.Instance = p.actual.Instance
-	if err := p.verified(); err != nil { // it has loaded the files, whatever else comes to light
-		return err
-	}
-	if !p.t.adapter.Traits().Runtime {
-		return nil
-	}
-	if p.readErr != nil {
-		return p.t.fail(StageVerify, p.readErr)
-	}
-	plan, err := p.settle(ctx)
-	if err == nil && plan.Reload != "" {
-		err = fmt.Errorf("after a reload it still needs one: %s", plan.Reload)
-	}
-	if err != nil {
-		return p.t.fail(StageVerify, err)
-	}
-	return nil
-}
-
-// reloadFailed puts back the files that the balancer had loaded. If the reload was a restart, after which the balancer that ran
-// before does not run any more, it is started with them.
-func (p *pass) reloadFailed(ctx context.Context, cause error) error {
-	failure := p.t.fail(StageReload, cause)
-	if errors.Is(cause, reload.ErrNotRunning) {
-		return failure // the files were checked; they are what the balancer should find when it starts
-	}
-	// A reload that only seemed to fail may yet succeed: what is loaded is unknown from here on.
-	p.rec.Loaded, p.rec.LoadedStructure, p.rec.Instance = "", "", ""
-	if p.rec.Fallback {
-		files, err := p.t.store.Fallback(p.t.ID())
-		if err == nil {
-			err = p.t.putBack(files)
-		}
-		if err != nil {
-			failure = errors.Join(failure, p.t.fail(StageWrite, fmt.Errorf("the old file could not be put back: %w", err)))
-		} else {
-			p.rec.Fallback, p.rec.WroteAt = false, time.Time{}
-			p.rec.Written = []string{hashAll(files), p.res.Hash}
-			p.res.Wrote, p.res.RolledBack = false, true
-			failure = errors.Join(failure, p.startAgain(ctx, files))
-		}
-	}
-	if err := p.save(); err != nil {
-		failure = errors.Join(failure, err)
-	}
-	return failure
-}
-
-// startAgain starts the balancer with files that it had loaded before, if a failed restart has ended it.
-func (p *pass) startAgain(ctx context.Context, files [][]byte) error {
-	if p.t.adapter.Traits().Disruptive == "" || missing(files) {
-		return nil
-	}
-	before := p.actual.Instance
-	if p.look(ctx); p.readErr == nil && p.actual.Instance == before || p.readErr != nil && !errors.Is(p.readErr, reload.ErrNotRunning) {
-		return nil // nothing was cut, or nobody knows
-	}
-	hash := hashAll(files)
-	if err := p.t.adapter.Reload(ctx, adapter.Cause{Hash: hash, Reason: "the restart with a newer file failed"}); err != nil {
-		return p.t.fail(StageReload, fmt.Errorf("nor could it be started with the old file: %w", err))
-	}
-	p.look(ctx)
-	p.rec.Written, p.rec.WroteAt = []string{hash}, time.Time{}
-	p.rec.Loaded, p.rec.Instance = hash, p.actual.Instance
-	return nil
 }
 
 // verified records that the balancer does what the files say.
