@@ -134,5 +134,7 @@ func TestStranger(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Error(err)
 	}
-	_ = <-ended // it was killed
+	if err := <-ended; err == nil {
+		t.Error("it ended well, although it was killed")
+	}
 }
