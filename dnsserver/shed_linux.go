@@ -12,12 +12,13 @@ import (
 	"github.com/seed-645ce708/gossip/dnsserver/internal/shed"
 )
 
-// shedInterval is how often it is decided whose packets the kernel is to throw away.
-const shedInterval = 200 * time.Millisecond
+// shedInterval is how often it is decided whose packets the kernel is to throw away, calmInterval how often while nobody
+// asks too much: to look all the time is a third of the processor time of an idle agent.
+const shedInterval, calmInterval = 200 * time.Millisecond, time.Second
 
 // shed keeps networks that flood out of the queues of the sockets, until the server is closed.
 func (b *batchServer) shed(s *Server) {
-	tick := time.NewTicker(shedInterval)
+	tick := time.NewTicker(calmInterval)
 	defer tick.Stop()
 	stats := s.tally.counters()
 	var plan shed.Plan
@@ -31,8 +32,14 @@ func (b *batchServer) shed(s *Server) {
 		now := time.Now()
 		was := lost
 		lost = b.overflows()
-		networks, changed := plan.Step(now, now.Sub(last), s.policy.limiter.Loud(), lost != was)
+		over := s.policy.limiter.Loud()
+		networks, changed := plan.Step(now, now.Sub(last), over, lost != was)
 		last = now
+		if len(over) == 0 && len(networks) == 0 && lost == was {
+			tick.Reset(calmInterval)
+		} else {
+			tick.Reset(shedInterval)
+		}
 		stats.lost.Store(lost)
 		stats.shedding.Store(uint64(len(networks)))
 		if !changed {
