@@ -104,8 +104,8 @@ func DecodeKeyRequest(payload []byte) (*KeyRequest, error) {
 	}
 	m := &KeyRequest{}
 	r := reader{buf: payload[1:]}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "Key":
 			m.Key = r.bytes()
 		default:
@@ -126,8 +126,8 @@ func DecodeKeyResponse(payload []byte) (*KeyResponse, error) {
 	}
 	m := &KeyResponse{}
 	r := reader{buf: payload[1:]}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "Keys":
 			m.Keys = r.strings()
 		case "Message":
@@ -150,8 +150,8 @@ func (r *reader) time() lamport.Time { return lamport.Time(r.uint64()) }
 
 func (r *reader) leave() *Leave {
 	m := &Leave{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "LTime":
 			m.LTime = r.time()
 		case "Node":
@@ -167,8 +167,8 @@ func (r *reader) leave() *Leave {
 
 func (r *reader) join() *Join {
 	m := &Join{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "LTime":
 			m.LTime = r.time()
 		case "Node":
@@ -182,8 +182,8 @@ func (r *reader) join() *Join {
 
 func (r *reader) userEvent() *UserEvent {
 	m := &UserEvent{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "CC":
 			m.Coalesce = r.bool()
 		case "LTime":
@@ -201,8 +201,8 @@ func (r *reader) userEvent() *UserEvent {
 
 func (r *reader) query() *Query {
 	m := &Query{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "Addr":
 			m.Addr = r.addr()
 		case "Filters":
@@ -234,8 +234,8 @@ func (r *reader) query() *Query {
 
 func (r *reader) queryResponse() *QueryResponse {
 	m := &QueryResponse{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "Flags":
 			m.Flags = r.uint32()
 		case "From":
@@ -258,8 +258,8 @@ func (r *reader) member() *Member {
 		return nil
 	}
 	m := &Member{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "Addr":
 			m.Addr = r.addr()
 		case "DelegateCur":
@@ -291,8 +291,8 @@ func (r *reader) member() *Member {
 
 func (r *reader) relay() *Relay {
 	m := &Relay{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "DestAddr":
 			m.DestAddr = r.destAddr()
 		case "DestName":
@@ -316,8 +316,8 @@ func (r *reader) destAddr() netip.AddrPort {
 		port uint16
 		zone string
 	)
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "IP":
 			ip = r.addr()
 		case "Port":
@@ -333,8 +333,8 @@ func (r *reader) destAddr() netip.AddrPort {
 
 func (r *reader) pushPull() *PushPull {
 	m := &PushPull{}
-	for n := r.mapLen(); n > 0 && r.err == nil; n-- {
-		switch string(r.nextKey()) {
+	for key := range r.fields {
+		switch string(key) {
 		case "EventLTime":
 			m.EventLTime = r.time()
 		case "Events":
@@ -366,8 +366,8 @@ func (r *reader) slots() []*EventSlot {
 			continue
 		}
 		slot := &EventSlot{}
-		for k := r.mapLen(); k > 0 && r.err == nil; k-- {
-			switch string(r.nextKey()) {
+		for key := range r.fields {
+			switch string(key) {
 			case "Events":
 				slot.Events = r.slotEvents()
 			case "LTime":
@@ -389,12 +389,10 @@ func (r *reader) slotEvents() []SlotEvent {
 	list := make([]SlotEvent, 0, min(n, 4))
 	for ; n > 0 && r.err == nil; n-- {
 		var e SlotEvent
-		k := r.mapLen()
-		if k == 0 {
-			continue // nil or empty: no event, and one byte must not claim a whole SlotEvent
-		}
-		for ; k > 0 && r.err == nil; k-- {
-			switch string(r.nextKey()) {
+		empty := true
+		for key := range r.fields {
+			empty = false
+			switch string(key) {
 			case "Name":
 				e.Name = r.string()
 			case "Payload":
@@ -403,7 +401,9 @@ func (r *reader) slotEvents() []SlotEvent {
 				r.skip()
 			}
 		}
-		list = append(list, e)
+		if !empty { // nil or empty: no event, and one byte must not claim a whole SlotEvent
+			list = append(list, e)
+		}
 	}
 	return list
 }

@@ -174,6 +174,12 @@ func (r *reader) raw() (v []byte, ok bool) {
 	return nil, false
 }
 
+// fields ranges over the keys of a map, up to the first error; whoever ranges reads, or skips, the value of each.
+func (r *reader) fields(yield func(key []byte) bool) {
+	for n := r.mapLen(); n > 0 && r.err == nil && yield(r.nextKey()); n-- {
+	}
+}
+
 // nextKey reads a map key and remembers it for error messages.
 func (r *reader) nextKey() []byte {
 	r.key = nil
