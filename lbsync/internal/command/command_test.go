@@ -33,6 +33,10 @@ func TestRun(t *testing.T) {
 	if _, err := command.Run(ctx, 50*time.Millisecond, []string{"sh", "-c", "sleep 3600 & sleep 3600"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+	// A program that leaves another one behind, as one that starts a daemon does, has done well.
+	if out, err := command.Run(ctx, time.Minute, []string{"sh", "-c", "echo started; sleep 5 &"}); err != nil || out != "started\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
 	if out, err := command.Run(ctx, time.Minute, []string{"sh", "-c", "head -c 200000 /dev/zero"}); err != nil || len(out) != command.MaxOutput {
 		t.Errorf("got %d bytes, %v", len(out), err)
 	}
