@@ -63,6 +63,7 @@ type demo struct {
 	began time.Time
 	steps int
 
+	pages    map[string]*harness.Process // the web servers, by member
 	agents   map[string]*harness.Agent
 	balancer *harness.Balancer // nil if there is no HAProxy
 	skipped  []string
@@ -74,7 +75,7 @@ func run(ctx context.Context, out io.Writer, bin string, keep bool) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{Stage: stage, out: out, began: time.Now(), agents: map[string]*harness.Agent{}}
+	d := &demo{Stage: stage, out: out, began: time.Now(), pages: map[string]*harness.Process{}, agents: map[string]*harness.Agent{}}
 	kept := false
 	defer func() {
 		if !kept {

@@ -43,7 +43,7 @@ func (d *demo) cluster(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if _, err := d.Start(name+"-page", self, "-serve", page, name); err != nil {
+			if d.pages[name], err = d.Start(name+"-page", self, "-serve", page, name); err != nil {
 				return err
 			}
 			args = append(args, "-tag=role=web", fmt.Sprintf("-tag=port=%d", harness.Port(page)))
@@ -263,20 +263,26 @@ func (d *demo) apply(ctx context.Context, tf *harness.Terraform) error {
 	return nil
 }
 
-// failure ends one agent as a power failure would, and shows who notices, and how fast.
+// failure ends all that web-2 consists of, as a power failure would, and shows who notices, and how fast.
 func (d *demo) failure(ctx context.Context) error {
 	victim := d.agents["web-2"]
-	d.title("web-2 dies without a word")
-	d.say("$ kill -9 %d", victim.Pid())
-	if err := victim.Signal(os.Kill); err != nil {
-		return err
+	d.title("web-2 dies without a word, the web server and its agent")
+	dying := []*harness.Process{d.pages["web-2"], victim.Process}
+	d.say("$ kill -9 %d %d", dying[0].Pid(), dying[1].Pid())
+	for _, p := range dying {
+		p.Kill()
 	}
-	<-victim.Done()
 	killed := time.Now()
 	since := func(what string) { d.say("%4.1f s  %s", time.Since(killed).Seconds(), what) }
 
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if d.balancer != nil {
+		if err := d.balanced(ctx, "web-1"); err != nil {
+			return err
+		}
+		since("HAProxy answers from web-1 alone")
+	}
 	if err := d.agents["web-1"].Sees(ctx, victim.Name, "failed"); err != nil {
 		return err
 	}
@@ -292,12 +298,6 @@ func (d *demo) failure(ctx context.Context) error {
 		return err
 	}
 	since("DNS answers without it")
-	if d.balancer != nil {
-		if err := d.balanced(ctx, "web-1"); err != nil {
-			return err
-		}
-		since("HAProxy sends it no more requests")
-	}
 	if _, err := d.members(ctx); err != nil {
 		return err
 	}

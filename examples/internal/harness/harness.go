@@ -212,7 +212,7 @@ func (s *Stage) Run(ctx context.Context, env []string, program string, args ...s
 	cmd.Env = append(environ(), env...)
 	cmd.SysProcAttr = ownGroup()
 	cmd.Cancel = func() error { killGroup(cmd.Process.Pid); return nil }
-	cmd.WaitDelay = time.Second // a grandchild that holds the pipes must not hold us
+	cmd.WaitDelay = 10 * time.Second // a grandchild that holds the pipes must not hold us for good
 	err := cmd.Run()
 	result := Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 	if ctx.Err() != nil {
