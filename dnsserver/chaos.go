@@ -4,6 +4,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
+	"github.com/seed-645ce708/gossip/dnsserver/record"
 )
 
 // chaos answers what the server says about itself, in the class that other servers use for it (RFC 4892). What the
@@ -26,6 +27,6 @@ func (r *responder) chaos(req *request, rep *reply) {
 	}
 	h := rep.header(dns.TypeTXT, 0)
 	h.Class = dns.ClassCHAOS
-	rep.answer = []dns.RR{&dns.TXT{Hdr: h, Txt: []string{escapeText(text)}}}
+	rep.answer = []dns.RR{&dns.TXT{Hdr: h, Txt: []string{record.Escape(text)}}}
 	rep.size += pointerSize + rrHead + 1 + len(text)
 }

@@ -26,7 +26,7 @@ type edns struct {
 }
 
 // parse reads an OPT record. It returns false if its options run over its end.
-func (e *edns) parse(rr record) bool {
+func (e *edns) parse(rr wireRecord) bool {
 	*e = edns{present: true, size: rr.class, version: uint8(rr.ttl >> 16), do: rr.ttl&0x8000 != 0, co: rr.ttl&0x4000 != 0}
 	if e.version > 0 {
 		return true // later versions may have another form

@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
+	"github.com/seed-645ce708/gossip/dnsserver/record"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
 )
 
@@ -177,7 +178,7 @@ func (rep *reply) record(set *zone.RRset, i int) (dns.RR, int) {
 	case zone.TypeTXT:
 		txt := make([]string, len(set.TXT[i]))
 		for j, s := range set.TXT[i] {
-			txt[j] = escapeText(s)
+			txt[j] = record.Escape(s)
 			size += 1 + len(s)
 		}
 		return &dns.TXT{Hdr: h, Txt: txt}, size
@@ -274,30 +275,4 @@ func (rep *reply) message() *dns.Msg {
 		m.Extra = append(m.Extra[:len(m.Extra):len(m.Extra)], rep.opt())
 	}
 	return m
-}
-
-// escapeText writes a string as miekg/dns takes it: in the escapes of zone files.
-func escapeText(s string) string {
-	plain := true
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '\\' || c == '"' {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return s
-	}
-	b := make([]byte, 0, len(s)+8)
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '\\' || c == '"':
-			b = append(b, '\\', c)
-		case c < ' ' || c > '~':
-			b = append(b, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(b)
 }

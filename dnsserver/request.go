@@ -88,8 +88,8 @@ func parse(packet []byte) request {
 	return req
 }
 
-// record is a resource record on the wire.
-type record struct {
+// wireRecord is a resource record in a packet.
+type wireRecord struct {
 	root   bool // the owner is the root
 	rrtype uint16
 	class  uint16
@@ -99,7 +99,7 @@ type record struct {
 }
 
 // readRecord reads the record at an offset, without a look into its data.
-func readRecord(packet []byte, off int) (rr record, ok bool) {
+func readRecord(packet []byte, off int) (rr wireRecord, ok bool) {
 	start := off
 	for {
 		if off >= len(packet) {

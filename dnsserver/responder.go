@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/dnsserver/internal/cookie"
 	"github.com/seed-645ce708/gossip/dnsserver/internal/rrl"
+	"github.com/seed-645ce708/gossip/dnsserver/record"
 	"github.com/seed-645ce708/gossip/dnsserver/transfer"
 	"github.com/seed-645ce708/gossip/dnsserver/tsig"
 	"github.com/seed-645ce708/gossip/dnsserver/zone"
@@ -255,7 +256,7 @@ func (r *responder) addStatus(rep *reply) {
 			return
 		}
 		rep.size += size
-		rep.answer = append(rep.answer, &dns.TXT{Hdr: rep.header(dns.TypeTXT, 0), Txt: []string{escapeText(line)}})
+		rep.answer = append(rep.answer, &dns.TXT{Hdr: rep.header(dns.TypeTXT, 0), Txt: []string{record.Escape(line)}})
 	}
 }
 

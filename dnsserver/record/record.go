@@ -4,6 +4,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -29,7 +30,7 @@ func Of(owner string, set *zone.RRset) []dns.RR {
 		case zone.TypeTXT:
 			txt := make([]string, len(set.TXT[i]))
 			for j, s := range set.TXT[i] {
-				txt[j] = escape(s)
+				txt[j] = Escape(s)
 			}
 			rrs = append(rrs, &dns.TXT{Hdr: h, Txt: txt})
 		case zone.TypePTR:
@@ -111,15 +112,19 @@ func Text(s string) (string, error) {
 	if len(s) > maxString {
 		return "", fmt.Errorf("%d octets are more than the %d that a string may have", len(s), maxString)
 	}
-	return escape(s), nil
+	return Escape(s), nil
 }
 
 const maxString = 255 // RFC 1035 section 3.3
 
-// escape writes a string as the library takes it: in the escapes of zone files.
-func escape(s string) string {
-	b := make([]byte, 0, len(s)+8)
-	for i := range len(s) {
+// Escape writes a string as the library takes it: in the escapes of zone files. One without need of them is itself.
+func Escape(s string) string {
+	first := strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '\\' || r == '"' })
+	if first < 0 {
+		return s
+	}
+	b := append(make([]byte, 0, len(s)+8), s[:first]...)
+	for i := first; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '\\' || c == '"':
 			b = append(b, '\\', c)
