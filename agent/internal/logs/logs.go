@@ -33,18 +33,6 @@ const (
 	JSON Format = "json"
 )
 
-// ParseFormat reads a format as configuration spells it; "" means Text.
-func ParseFormat(text string) (Format, error) {
-	switch f := Format(strings.ToLower(text)); f {
-	case "":
-		return Text, nil
-	case Text, JSON:
-		return f, nil
-	default:
-		return "", fmt.Errorf("unknown log format %q: want text or json", text)
-	}
-}
-
 // ParseLevel reads one of Serf's level names: trace, debug, info, warn or err, in any case.
 func ParseLevel(text string) (hclog.Level, error) {
 	name := strings.ToUpper(text)

@@ -143,18 +143,6 @@ func TestParseLevel(t *testing.T) {
 	}
 }
 
-func TestParseFormat(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]logs.Format{"": logs.Text, "text": logs.Text, "JSON": logs.JSON} {
-		if got, err := logs.ParseFormat(text); err != nil || got != want {
-			t.Errorf("ParseFormat(%q) = %v, %v, want %v", text, got, err, want)
-		}
-	}
-	if _, err := logs.ParseFormat("xml"); err == nil {
-		t.Error("ParseFormat took xml")
-	}
-}
-
 func TestLevelChangesAtRunTime(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
