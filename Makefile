@@ -32,7 +32,7 @@ lint: ## Only the linter, which is built on first use
 	@.ci/lint
 
 .PHONY: bench
-bench: bench-go bench-dns bench-gossip ## Run all measurements: about an hour, alone on the machine
+bench: bench-go bench-dns bench-gossip bench-lbsync ## Run all measurements: about an hour, alone on the machine
 
 .PHONY: bench-go
 bench-go: ## Run the benchmarks with memory figures (BENCH=regexp chooses)
