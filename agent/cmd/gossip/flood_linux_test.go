@@ -162,14 +162,12 @@ func TestFlood(t *testing.T) {
 				t.Logf("output of %s:\n%s", name, r.out.String())
 			}
 		})
-		var m [][]string
 		if err := within(name+" runs", func() bool {
-			m = bannerAddr.FindAllStringSubmatch(r.out.String(), -1)
 			return strings.Contains(r.out.String(), "Log data will now stream in")
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for _, addr := range m {
+		for _, addr := range bannerAddr.FindAllStringSubmatch(r.out.String(), -1) {
 			rpc[name+addr[1]] = addr[2]
 		}
 	}

@@ -187,6 +187,7 @@ func (s *State) deliver(key queryKey, m *wire.Query) {
 	case wire.Conflict:
 		s.testify(q, string(m.Payload))
 	case wire.InstallKey, wire.UseKey, wire.RemoveKey, wire.ListKeys:
+		s.logf(Info, "Received %s query", strings.TrimPrefix(m.Name, wire.InternalPrefix))
 		s.keepOpen(q)
 		s.emit(InternalQuery{LTime: key.time, ID: key.id, Name: m.Name, Payload: m.Payload, From: m.SourceNode})
 	default:

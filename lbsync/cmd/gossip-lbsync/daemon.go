@@ -54,6 +54,9 @@ func (c *current) Ready() string { return c.loop.Load().Ready() }
 func (c *current) Alive() bool   { return c.loop.Load().Alive() }
 
 func run(ctx context.Context, in invocation) (int, error) {
+	// From the start, since a hang-up that nobody awaits ends the process.
+	signals, forget := operatorSignals()
+	defer forget()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(in.opt.logLevel)); err != nil {
 		return exitError, usagef("-log-level is %q; want debug, info, warn or error", in.opt.logLevel)
@@ -102,7 +105,7 @@ func run(ctx context.Context, in invocation) (int, error) {
 		d.log.Info("metrics and health", "address", web.Addr())
 	}
 	d.log.Info("following", "agent", d.cfg.Source.Address, "services", len(d.cfg.Services), "targets", len(d.cfg.Targets), "dry_run", in.opt.dryRun, "version", productVersion())
-	if err := d.serve(ctx); err != nil {
+	if err := d.serve(ctx, signals); err != nil {
 		return exitError, err
 	}
 	d.log.Info("stopped; the balancers go on with what they have")
@@ -118,14 +121,12 @@ func (d *daemon) build(cfg *config.Config, targets []*target.Target) (*reconcile
 }
 
 // serve runs loops until ctx ends, and does what signals ask for. The error is that the state cannot be read any more.
-func (d *daemon) serve(ctx context.Context) error {
+func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) error {
 	var beat sync.WaitGroup
 	defer beat.Wait()
 	beating, stop := context.WithCancel(ctx)
 	defer stop()
 	beat.Go(func() { d.tell(beating) })
-	signals, forget := operatorSignals()
-	defer forget()
 	for {
 		running, end := context.WithCancel(ctx)
 		var wg sync.WaitGroup

@@ -189,7 +189,7 @@ func (p *Permits) decide(cfg config.Group, q question, replies [][]byte, askErr 
 	}
 	if ahead >= cfg.AtOnce {
 		c.silent = time.Time{}
-		return wait(fmt.Sprintf("%d reload or are before it, and %d may at once", ahead, cfg.AtOnce))
+		return wait(fmt.Sprintf("%d that reload or come first (at_once is %d)", ahead, cfg.AtOnce))
 	}
 	if askErr != nil || ahead+silent >= cfg.AtOnce {
 		if c.silent.IsZero() {
