@@ -67,13 +67,18 @@ func (s *Stage) StartAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 		return nil, err
 	}
 	a.Process = p
-	return a, Eventually(ctx, func() error {
-		if !p.Running() {
-			return fmt.Errorf("agent %s ended: %s", a.Name, LastLines(p.Log(), 3))
+	ended := false
+	err = Eventually(ctx, func() error {
+		if ended = !p.Running(); ended {
+			return nil // there is nothing to wait for
 		}
 		_, err := a.Members(ctx)
 		return err
 	})
+	if ended {
+		err = fmt.Errorf("agent %s ended: %s", a.Name, LastLines(p.Log(), 3))
+	}
+	return a, err
 }
 
 // Command runs one of the agent's own subcommands against it, such as `members` or `event deploy v2`.

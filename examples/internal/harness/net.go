@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // Loopback returns the nth address of the loopback network (127.0.0.1 is the first), or 127.0.0.1 where the system has
@@ -20,11 +21,17 @@ func Loopback(n int) string {
 	return ip
 }
 
-// FreeAddr returns host:port with a port that is free for both TCP and UDP. It is taken at random from below the range
-// that systems use for outgoing connections, so that it stays free until the program that it is meant for binds it.
+// given are the addresses that FreeAddr has returned.
+var given sync.Map
+
+// FreeAddr returns host:port with a port that is free for both TCP and UDP, and no address twice. It is taken at random from
+// below the range that systems use for outgoing connections, so that it stays free until the program that it is meant for binds it.
 func FreeAddr(host string) (string, error) {
 	for range 100 {
 		addr := net.JoinHostPort(host, strconv.Itoa(20000+rand.IntN(12000)))
+		if _, taken := given.LoadOrStore(addr, true); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
