@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent"
 	"github.com/seed-645ce708/gossip/agent/agenttest"
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/api"
 )
 
@@ -262,14 +263,7 @@ func TestRPCLeaveEndsTheAgent(t *testing.T) {
 
 func TestRetryJoin(t *testing.T) {
 	t.Parallel()
-	late, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := late.Addr().String()
-	if err := late.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := loopback.Addr(t)
 	a := agenttest.Start(t, "a", func(cfg *agent.Config) {
 		cfg.RetryJoin, cfg.RetryInterval = []string{addr}, time.Second
 	})
@@ -317,13 +311,12 @@ func TestStopDuringJoin(t *testing.T) {
 // TestSnapshot: killed and started again, an agent finds its cluster and does not run old events once more.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "snapshot")
+	path, addr := filepath.Join(t.TempDir(), "snapshot"), loopback.Addr(t)
 	agents := agenttest.Cluster(t, "s", 2, func(i int, cfg *agent.Config) {
 		if i == 1 {
-			cfg.SnapshotPath = path
+			cfg.SnapshotPath, cfg.Bind = path, addr
 		}
 	})
-	addr := agents[1].GossipAddr()
 	if err := agents[0].UserEvent("old", nil, false); err != nil {
 		t.Fatal(err)
 	}

@@ -14,27 +14,21 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent"
 	"github.com/seed-645ce708/gossip/agent/agenttest"
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/api"
 )
 
 // often makes an agent look for lost members often enough for a test.
 func often(cfg *agent.Config) { cfg.HealInterval = 200 * time.Millisecond }
 
-// freeAddr returns an address at which nobody listens, for an agent to come.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // TestSeedsAreFoundInTheEnd: a join that reached one seed is not over for the others.
 func TestSeedsAreFoundInTheEnd(t *testing.T) {
 	t.Parallel()
-	late, named := freeAddr(t), freeAddr(t)
+	late := loopback.Addr(t)
+	named, err := loopback.FreeAddr("127.0.0.1") // as localhost
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, port, err := net.SplitHostPort(named)
 	if err != nil {
 		t.Fatal(err)

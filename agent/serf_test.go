@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent"
 	"github.com/seed-645ce708/gossip/agent/agenttest"
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // startSerf runs a stock Serf agent until the test ends and returns its gossip address.
@@ -19,8 +20,8 @@ func startSerf(t *testing.T, name string) string {
 		}
 		t.Skip("serf is not installed")
 	}
-	bind := serfAddr(t)
-	cmd := exec.Command("serf", "agent", "-node="+name, "-profile=local", "-bind="+bind, "-rpc-addr="+serfAddr(t))
+	bind := loopback.Addr(t)
+	cmd := exec.Command("serf", "agent", "-node="+name, "-profile=local", "-bind="+bind, "-rpc-addr="+loopback.Addr(t))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,18 +38,6 @@ func startSerf(t *testing.T, name string) string {
 		return true
 	}, func() string { return bind })
 	return bind
-}
-
-// serfAddr returns a loopback address with a port that was free a moment ago: Serf's RPC cannot take a port of the
-// kernel's choice.
-func serfAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // withSerf starts a stock Serf agent called stock, and one of ours called ours, and waits until they see each other.

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -38,7 +39,7 @@ func secondaries(t *testing.T) []*secondary {
 	}
 	for _, s := range list {
 		s.program = need(t, s.program)
-		s.addr = must(harness.FreeAddr("127.0.0.1"))(t)
+		s.addr = must(loopback.FreeAddr("127.0.0.1"))(t)
 	}
 	return list
 }
@@ -146,7 +147,7 @@ func TestSecondaries(t *testing.T) {
 	t.Parallel()
 	ctx, stage := within(t), stage(t)
 	followers := secondaries(t)
-	dns := must(harness.FreeAddr("127.0.0.1"))(t)
+	dns := must(loopback.FreeAddr("127.0.0.1"))(t)
 	config := "dns_tsig_keys = \"tsig.key\"\n"
 	var names, transfers, notifies []string
 	for _, s := range followers {
@@ -237,7 +238,7 @@ func TestSecondariesOfManyMembers(t *testing.T) {
 		members = append(members, fmt.Sprintf(`{"name": "n%d", "addr": "10.0.0.%d:7946", "tags": {"role": "web", "port": "80"}, "status": "alive"}`, i, i+1))
 	}
 	must(stage.Write("members.json", `{"members": [`+strings.Join(members, ",")+"]}"))(t)
-	dns := must(harness.FreeAddr("127.0.0.1"))(t)
+	dns := must(loopback.FreeAddr("127.0.0.1"))(t)
 	args := []string{"dns", "-members-file", stage.Path("members.json"), "-node=n0", "-dns-addr=" + dns}
 	var names []string
 	for _, s := range followers {
@@ -279,7 +280,7 @@ func runExample(t *testing.T, folder, server, service string) {
 	program := must(filepath.Rel(must(filepath.Abs(folder))(t), stage.Program("gossip")))(t)
 	ports := map[string]string{"GOSSIP": program, "TMPDIR": stage.Dir}
 	for _, name := range []string{"AGENT_PORT", "RPC_PORT", "GOSSIP_PORT", "PORT"} {
-		ports[name] = strconv.Itoa(harness.Port(must(harness.FreeAddr("127.0.0.1"))(t)))
+		ports[name] = strconv.Itoa(harness.Port(must(loopback.FreeAddr("127.0.0.1"))(t)))
 	}
 	cmd := exec.CommandContext(ctx, "./run", server)
 	cmd.Dir = folder

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -37,7 +38,7 @@ func TestUpdate(t *testing.T) {
 			t.Parallel()
 			program := need(t, p.program)
 			ctx, stage := within(t), stage(t)
-			addr := must(harness.FreeAddr("127.0.0.1"))(t)
+			addr := must(loopback.FreeAddr("127.0.0.1"))(t)
 			port := strconv.Itoa(harness.Port(addr))
 			const others = "legacy.service.svc 60 A 192.0.2.1\napi.service.svc 60 A 192.0.2.2\n"
 			// BIND as it comes refuses names of hosts with underscores. The other names must not suffer from that.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -24,7 +25,7 @@ func TestErrors(t *testing.T) {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
 	taken := l.Addr().String()
-	nobody := must(harness.FreeAddr("127.0.0.1"))(t)
+	nobody := must(loopback.FreeAddr("127.0.0.1"))(t)
 
 	syntax := must(s.Write("syntax.json", "{\n  \"node_name\": \"a\",\n  \"role\" \"web\"\n}\n"))(t)
 	unknown := must(s.Write("unknown.json", `{"node_title": "a"}`))(t)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -163,9 +164,9 @@ func TestMixedConflict(t *testing.T) {
 		m.agree(agents, "alive", names(agents)...)
 		for i, old := range agents[2:] {
 			program := []string{m.serf, "gossip"}[i] // the other one
-			addr := must(harness.FreeAddr(harness.Loopback(8)))(m.T)
+			addr := must(loopback.FreeAddr(harness.Loopback(8)))(m.T)
 			// It joins the old one, which otherwise would not even hear of it: nobody passes on a claim that he doubts.
-			args := []string{"agent", "-node=" + old.Name, "-bind=" + addr, "-rpc-addr=" + must(harness.FreeAddr(harness.Loopback(8)))(m.T), "-join=" + old.Gossip}
+			args := []string{"agent", "-node=" + old.Name, "-bind=" + addr, "-rpc-addr=" + must(loopback.FreeAddr(harness.Loopback(8)))(m.T), "-join=" + old.Gossip}
 			if program == "gossip" {
 				args = append(args, "-dns-addr=")
 			}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -26,7 +27,7 @@ type gate struct {
 // newGate makes a gate that lets nothing through yet. It closes at the end of the test.
 func newGate(t *testing.T) *gate {
 	t.Helper()
-	addr := must(harness.FreeAddr(harness.Loopback(9)))(t)
+	addr := must(loopback.FreeAddr(harness.Loopback(9)))(t)
 	l := must(net.Listen("tcp", addr))(t)
 	in := must(net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr))))(t)
 	g := &gate{addr: addr}

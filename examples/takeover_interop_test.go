@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -96,8 +97,8 @@ func TestTakeover(t *testing.T) {
 	var hosts []*host
 	var join []string
 	for i := range 3 {
-		addr := must(harness.FreeAddr(harness.Loopback(i + 2)))(t)
-		rpc := must(harness.FreeAddr(harness.Loopback(i + 2)))(t)
+		addr := must(loopback.FreeAddr(harness.Loopback(i + 2)))(t)
+		rpc := must(loopback.FreeAddr(harness.Loopback(i + 2)))(t)
 		join = append(join, addr)
 		hosts = append(hosts, m.newHost(fmt.Sprintf("host%d", i), join[:1], addr, rpc))
 	}

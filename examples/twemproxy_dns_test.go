@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -47,8 +48,8 @@ func TestMoveByName(t *testing.T) {
 func moveByName(t *testing.T) {
 	ctx, s := within(t), stage(t)
 	lb := startAgent(ctx, t, s, harness.AgentConfig{Name: "lb", Args: []string{"-dns-addr=127.0.0.1:53", "-config-file=" + must(s.Write("agent.json", `{"reclaim_timeout": "10ms"}`))(t)}})
-	cache := must(harness.FreeAddr("127.0.0.1"))(t)
-	stats := must(harness.FreeAddr("127.0.0.1"))(t)
+	cache := must(loopback.FreeAddr("127.0.0.1"))(t)
+	stats := must(loopback.FreeAddr("127.0.0.1"))(t)
 	script := must(s.Write("restart.sh", fmt.Sprintf(`set -e
 if [ -s pid ]; then kill "$(cat pid)"; while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.02; done; fi
 echo restart >>restarts
@@ -90,7 +91,7 @@ target "twemproxy" "cache" {
 		}
 	})
 
-	port := harness.Port(must(harness.FreeAddr("127.0.0.21"))(t))
+	port := harness.Port(must(loopback.FreeAddr("127.0.0.21"))(t))
 	member := func(host string) (*harness.Agent, *harness.Process) {
 		t.Helper()
 		server := must(s.Start("memcached-"+host, need(t, "memcached"), "-l", host, "-p", strconv.Itoa(port), "-U", "0", "-m", "8", "-t", "1", "-u", "nobody"))(t)

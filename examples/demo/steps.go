@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -39,7 +40,7 @@ func (d *demo) cluster(ctx context.Context) error {
 		host := harness.Loopback(i + 1)
 		args := []string{"-event-handler=user:deploy=sh " + handler}
 		if strings.HasPrefix(name, "web") {
-			page, err := harness.FreeAddr(host)
+			page, err := loopback.FreeAddr(host)
 			if err != nil {
 				return err
 			}

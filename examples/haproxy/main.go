@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -41,7 +42,7 @@ func (e *example) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.addr, err = harness.FreeAddr(harness.Loopback(1)); err != nil {
+	if e.addr, err = loopback.FreeAddr(harness.Loopback(1)); err != nil {
 		return err
 	}
 	if err := e.Unpack(files, map[string]string{"127.0.0.1:8080": e.addr, "127.0.0.1:7373": e.LB.RPC, "/run/haproxy": e.Dir}); err != nil {

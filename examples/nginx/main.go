@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -38,7 +39,7 @@ func (e *example) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.addr, err = harness.FreeAddr(harness.Loopback(1)); err != nil {
+	if e.addr, err = loopback.FreeAddr(harness.Loopback(1)); err != nil {
 		return err
 	}
 	if err := e.Unpack(files, map[string]string{"127.0.0.1:8080": e.addr, "127.0.0.1:7373": e.LB.RPC}); err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -59,7 +60,7 @@ func (e *example) start(ctx context.Context) error {
 	var addrs [3]string
 	for i := range addrs {
 		var err error
-		if addrs[i], err = harness.FreeAddr("127.0.0.1"); err != nil {
+		if addrs[i], err = loopback.FreeAddr("127.0.0.1"); err != nil {
 			return err
 		}
 	}
@@ -95,7 +96,7 @@ func (e *example) start(ctx context.Context) error {
 
 // server starts a memcached or redis, by its name, at a free address.
 func (e *example) server(ctx context.Context, name string) error {
-	addr, err := harness.FreeAddr("127.0.0.1")
+	addr, err := loopback.FreeAddr("127.0.0.1")
 	if err != nil {
 		return err
 	}

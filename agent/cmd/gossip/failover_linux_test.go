@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // dnsAgent is an agent that answers DNS.
@@ -93,7 +95,7 @@ func TestFailOver(t *testing.T) {
 		return file
 	}
 	clients := map[string]string{} // where to ask, by who it is
-	clients["unbound"] = freeAddr(t)
+	clients["unbound"] = loopback.Addr(t)
 	startUntil(t, "start of service", "unbound", "-d", "-c", write("unbound.conf", fmt.Sprintf(`server:
   interface: 127.0.0.1
   port: %s
@@ -112,7 +114,7 @@ forward-zone:
   forward-addr: 127.0.0.1@%s
   forward-addr: 127.0.0.1@%s
 `, port(clients["unbound"]), dir, port(one.dns), port(two.dns))))
-	clients["dnsmasq"] = freeAddr(t)
+	clients["dnsmasq"] = loopback.Addr(t)
 	startUntil(t, "using nameserver", "dnsmasq", "-k", "--log-facility=-", "--user=root", "--listen-address=127.0.0.1", "--bind-interfaces", "--no-hosts",
 		"--no-resolv", "--all-servers", "--pid-file=", "--conf-file=/dev/null", "--port="+port(clients["dnsmasq"]),
 		"--server=/gossip/127.0.0.1#"+port(one.dns), "--server=/gossip/127.0.0.1#"+port(two.dns))

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // floodQuery asks for the address of the member a.
@@ -144,7 +146,7 @@ func TestFlood(t *testing.T) {
 	dir := t.TempDir()
 	rpc := map[string]string{}
 	agents := map[string]*running{}
-	seed := freeAddr(t)
+	seed := loopback.Addr(t)
 	for _, name := range []string{"a", "b", "c"} {
 		bind, dns := "127.0.0.1:0", ""
 		if name == "a" {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // TestMetrics: a running agent's figures arrive at a statsd server under Serf's names, and SIGUSR1 does not end it.
@@ -24,7 +26,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer statsd.Close()
-	dir, rpc, dns := t.TempDir(), freeAddr(t), freeAddr(t)
+	dir, rpc, dns := t.TempDir(), loopback.Addr(t), loopback.Addr(t)
 	settings := `{"statsd_addr": "` + statsd.LocalAddr().String() + `", "event_handlers": ["user=true"]}`
 	if err := os.WriteFile(filepath.Join(dir, "c.json"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // needSerf skips a test where Debian's serf is missing; in CI that is a fault.
@@ -44,23 +45,11 @@ func runProgram(t *testing.T, program string, args ...string) ran {
 	return ran{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// freeAddr returns a loopback address with a port that was free a moment ago: Serf's RPC cannot take a port of the
-// kernel's choice.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // startAgent runs an agent of program, "serf" or "gossip", until the test ends, and returns its RPC and its gossip
 // address.
 func startAgent(t *testing.T, program, name string, args ...string) (rpc, bind string) {
 	t.Helper()
-	rpc, bind = freeAddr(t), freeAddr(t)
+	rpc, bind = loopback.Addr(t), loopback.Addr(t)
 	line := append([]string{"agent", "-node", name, "-bind", bind, "-rpc-addr", rpc, "-profile", "local"}, args...)
 	if program == "gossip" {
 		line = append(line, "-dns-addr=")

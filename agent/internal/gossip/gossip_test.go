@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/internal/state"
 	"github.com/seed-645ce708/gossip/agent/internal/wire"
 )
@@ -170,21 +171,13 @@ func TestJoinErrorsSayWhatToDo(t *testing.T) {
 	plain, _ := startNode(t, "plain", nil)
 	withA, _ := startNode(t, "a", key(keyA))
 	withB, _ := startNode(t, "b", key(keyB))
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
 	tests := []struct {
 		name string
 		from *Gossip
 		to   string
 		want string
 	}{
-		{"nothing there", plain, dead, "nothing listens there"},
+		{"nothing there", plain, loopback.Addr(t), "nothing listens there"},
 		{"other key", withB, withA.Addr().String(), "key"},
 		{"we have no key", plain, withA.Addr().String(), "key"},
 		{"peer has no key", withB, plain.Addr().String(), "key"},

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
 	"github.com/seed-645ce708/gossip/agent/internal/snapshot"
@@ -29,8 +29,8 @@ import (
 type serf struct {
 	t    *testing.T
 	name string
-	bind netip.AddrPort
-	rpc  netip.AddrPort
+	bind string
+	rpc  string
 	cmd  *exec.Cmd
 	out  *output
 }
@@ -63,30 +63,10 @@ func needSerf(t *testing.T) {
 	}
 }
 
-// freeAddr returns a loopback address with a port that was free a moment ago, for TCP and UDP.
-func freeAddr(t *testing.T) netip.AddrPort {
+func startSerf(t *testing.T, name, bind, file string) *serf {
 	t.Helper()
-	for range 50 {
-		tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := netip.MustParseAddrPort(tcp.Addr().String())
-		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-		_ = tcp.Close()
-		if err == nil {
-			_ = udp.Close()
-			return addr
-		}
-	}
-	t.Fatal("no port is free for both TCP and UDP")
-	return netip.AddrPort{}
-}
-
-func startSerf(t *testing.T, name string, bind netip.AddrPort, file string) *serf {
-	t.Helper()
-	s := &serf{t: t, name: name, bind: bind, rpc: freeAddr(t), out: &output{}}
-	s.cmd = exec.Command("serf", "agent", "-node", name, "-bind", bind.String(), "-rpc-addr", s.rpc.String(),
+	s := &serf{t: t, name: name, bind: bind, rpc: loopback.Addr(t), out: &output{}}
+	s.cmd = exec.Command("serf", "agent", "-node", name, "-bind", bind, "-rpc-addr", s.rpc,
 		"-profile", "local", "-snapshot", file, "-log-level", "debug")
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
@@ -99,7 +79,7 @@ func startSerf(t *testing.T, name string, bind netip.AddrPort, file string) *ser
 
 // call runs one of Serf's commands against the agent.
 func (s *serf) call(command string, args ...string) (string, error) {
-	args = append([]string{command, "-rpc-addr", s.rpc.String()}, args...)
+	args = append([]string{command, "-rpc-addr", s.rpc}, args...)
 	out, err := exec.Command("serf", args...).CombinedOutput()
 	return string(out), err
 }
@@ -151,7 +131,7 @@ func TestReadsSerfsFile(t *testing.T) {
 	t.Parallel()
 	needSerf(t)
 	file := filepath.Join(t.TempDir(), "alpha.snap")
-	alpha := startSerf(t, "alpha one", freeAddr(t), file)
+	alpha := startSerf(t, "alpha one", loopback.Addr(t), file)
 	for i := range 3 {
 		alpha.must("event", "-coalesce=false", fmt.Sprint("deploy", i))
 	}
@@ -162,7 +142,7 @@ func TestReadsSerfsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []snapshot.Node{{Name: "alpha one", Addr: alpha.bind.String()}}
+	want := []snapshot.Node{{Name: "alpha one", Addr: alpha.bind}}
 	if len(prev.Alive) != 1 || prev.Alive[0] != want[0] || prev.Left {
 		t.Errorf("replayed %+v, want %v alive", prev, want)
 	}
@@ -187,7 +167,7 @@ func TestSerfStartsFromOurFile(t *testing.T) {
 	t.Parallel()
 	needSerf(t)
 	dir := t.TempDir()
-	alpha := startSerf(t, "alpha", freeAddr(t), filepath.Join(dir, "alpha.snap"))
+	alpha := startSerf(t, "alpha", loopback.Addr(t), filepath.Join(dir, "alpha.snap"))
 
 	file := filepath.Join(dir, "beta.snap")
 	w, _, err := snapshot.Open(snapshot.Config{Path: file, Clock: func() lamport.Time { return 31 }})
@@ -198,7 +178,7 @@ func TestSerfStartsFromOurFile(t *testing.T) {
 		return &view.Member{Name: name, Addr: addr.Addr(), Port: addr.Port()}
 	}
 	gone := netip.MustParseAddrPort("127.0.0.1:1")
-	w.Record(&event.Member{Kind: event.TypeMemberJoin, Members: []*view.Member{member("gone", gone), member("alpha", alpha.bind)}})
+	w.Record(&event.Member{Kind: event.TypeMemberJoin, Members: []*view.Member{member("gone", gone), member("alpha", netip.MustParseAddrPort(alpha.bind))}})
 	w.Record(&event.Member{Kind: event.TypeMemberFailed, Members: []*view.Member{member("gone", gone)}})
 	w.Record(&event.User{Name: "deploy", LTime: 40})
 	w.Record(&event.Query{Name: "load", LTime: 20})
@@ -206,10 +186,10 @@ func TestSerfStartsFromOurFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	beta := startSerf(t, "beta", freeAddr(t), file)
+	beta := startSerf(t, "beta", loopback.Addr(t), file)
 	beta.until("it has joined alpha again", func() bool {
 		out := beta.must("members", "-status", "alive", "-name", "alpha")
-		return strings.Contains(out, alpha.bind.String())
+		return strings.Contains(out, alpha.bind)
 	})
 	for key, least := range map[string]int{"member_time": 31, "event_time": 41, "query_time": 21} {
 		if got := beta.stat(key); got < least {

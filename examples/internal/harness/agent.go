@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // Agent is a running agent: gossip's, or Serf's, which takes the same flags.
@@ -54,7 +56,7 @@ func (s *Stage) StartAgent(ctx context.Context, c AgentConfig) (*Agent, error) {
 			continue
 		}
 		var err error
-		if *addr, err = FreeAddr(c.Host); err != nil {
+		if *addr, err = loopback.FreeAddr(c.Host); err != nil {
 			return nil, err
 		}
 	}

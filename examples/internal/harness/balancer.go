@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 //go:embed haproxy.cfg
@@ -35,7 +37,7 @@ func (s *Stage) StartBalancer(ctx context.Context, agent *Agent) (*Balancer, err
 	if err != nil {
 		return nil, ErrNoHAProxy
 	}
-	addr, err := FreeAddr(Loopback(1))
+	addr, err := loopback.FreeAddr(Loopback(1))
 	if err != nil {
 		return nil, err
 	}

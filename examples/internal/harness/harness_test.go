@@ -80,17 +80,6 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestFreeAddr(t *testing.T) {
-	t.Parallel()
-	addr, err := FreeAddr(Loopback(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if host, port := Host(addr), Port(addr); host != "127.0.0.1" || port < 20000 || port >= 32000 {
-		t.Errorf("got %s, want 127.0.0.1 and a port from 20000 to 31999", addr)
-	}
-}
-
 // TestStopScript ends a program that was left running, but not another one that has its id by now.
 func TestStopScript(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // Service is a web server at an address that is known before it listens there, as a program that needs time to start.
@@ -20,7 +22,7 @@ type Service struct {
 
 // NewService returns a web server for a free port of the first loopback address; nil as the handler means Web.
 func NewService(name string, handler http.Handler) (*Service, error) {
-	addr, err := FreeAddr(Loopback(1))
+	addr, err := loopback.FreeAddr(Loopback(1))
 	if handler == nil {
 		handler = Web(name)
 	}

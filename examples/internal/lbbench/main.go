@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/examples/internal/harness"
 )
 
@@ -107,11 +108,11 @@ func (t trial) start(ctx context.Context, stage *harness.Stage) (*balancer, erro
 	if err != nil {
 		return nil, err
 	}
-	addr, err := harness.FreeAddr(harness.Loopback(1))
+	addr, err := loopback.FreeAddr(harness.Loopback(1))
 	if err != nil {
 		return nil, err
 	}
-	rpc, err := harness.FreeAddr(harness.Loopback(1))
+	rpc, err := loopback.FreeAddr(harness.Loopback(1))
 	if err != nil {
 		return nil, err
 	}

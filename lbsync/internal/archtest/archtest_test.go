@@ -44,6 +44,10 @@ func TestImports(t *testing.T) {
 						t.Errorf("%s imports %s: only internal/source speaks with an agent", pkg, imp)
 					}
 				case "agent/api", "agent/guard", "agent/service":
+				case "agent/agenttest/loopback":
+					if pkg != "internal/lbtest" {
+						t.Errorf("%s imports %s: it is for tests only", pkg, imp)
+					}
 				default:
 					t.Errorf("%s imports %s: lbsync knows an agent by its client, the wire types, services and guard alone", pkg, imp)
 				}

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 )
 
 // Program returns the path of a program. If it is missing the test is skipped, or fails when CI=true.
@@ -39,12 +41,11 @@ func Program(t testing.TB, name string) string {
 // FreeAddr returns an address of host that nobody listens on.
 func FreeAddr(t testing.TB, host string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	addr, err := loopback.FreeAddr(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }() // only the number is wanted
-	return l.Addr().String()
+	return addr
 }
 
 // Process is a running program.

@@ -9,8 +9,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
-	"net/netip"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/api"
 )
 
@@ -79,18 +78,9 @@ func New(tb testing.TB, name, token string) *Agent {
 	a.onJoin = func(peer string, members []api.Member) []api.Member {
 		return append(members, Member("peer-"+peer, "127.0.0.9", 7946, "alive", nil))
 	}
-	a.listen(tb, Loopback()+":0")
+	a.listen(tb, loopback.Addr(tb))
 	tb.Cleanup(a.Stop)
 	return a
-}
-
-// Loopback returns an address of this machine that nothing else uses, where there are such: an agent that is stopped and comes
-// back under it finds its port free, and nobody answers there meanwhile.
-func Loopback() string {
-	if runtime.GOOS != "linux" {
-		return "127.0.0.1"
-	}
-	return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))}).String()
 }
 
 // Member makes a member that speaks version 5 of Serf's protocol.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/seed-645ce708/gossip/agent"
 	"github.com/seed-645ce708/gossip/agent/agenttest"
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/api"
-	"github.com/seed-645ce708/gossip/terraform-provider/internal/agentfake"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
 
@@ -162,11 +162,11 @@ data "gossip_agent" "this" {}
 // next apply repairs in place.
 func TestAccKeyReturningNode(t *testing.T) {
 	t.Parallel()
-	host := agentfake.Loopback()
+	back := loopback.Addr(t)
 	cluster := agenttest.Cluster(t, "web", 2, func(i int, cfg *agent.Config) {
 		cfg.EncryptKey = oldKey
 		if i == 1 {
-			cfg.Bind = host + ":0"
+			cfg.Bind = back
 		}
 	})
 	ring := session.New(session.Config{Addrs: []string{cluster[0].RPCAddr()}, Timeout: time.Minute})
@@ -185,12 +185,12 @@ func TestAccKeyReturningNode(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() {
 				agenttest.Stop(t, cluster[1])
-				back := agenttest.Start(t, "web-2", func(cfg *agent.Config) {
+				again := agenttest.Start(t, "web-2", func(cfg *agent.Config) {
 					cfg.EncryptKey = oldKey // and no keyring_file, which would have kept the other one
-					cfg.Bind = cluster[1].GossipAddr()
+					cfg.Bind = back
 					cfg.StartJoin = []string{cluster[0].GossipAddr()}
 				})
-				agenttest.WaitMembers(t, back, 2, "alive")
+				agenttest.WaitMembers(t, again, 2, "alive")
 				agenttest.WaitMembers(t, cluster[0], 2, "alive")
 			},
 			Config: config, ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_key.k"), Check: complete,

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
-	"github.com/seed-645ce708/gossip/terraform-provider/internal/agentfake"
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
 
@@ -64,23 +63,17 @@ func newSerfWith(t *testing.T, name, token string, more map[string]any, tags ...
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // another process may take a port between its choice and its use
-		host := agentfake.Loopback()
-		s.rpc, s.gossip = freePort(t, host), freePort(t, host)
-		s.args = []string{program, "agent", "-node", name, "-bind", s.gossip, "-rpc-addr", s.rpc, "-profile", "local", "-config-file", file}
-		for _, tag := range tags {
-			s.args = append(s.args, "-tag", tag)
-		}
-		if s.start(t, token) {
-			return s
-		}
+	s.rpc, s.gossip = loopback.Addr(t), loopback.Addr(t)
+	s.args = []string{program, "agent", "-node", name, "-bind", s.gossip, "-rpc-addr", s.rpc, "-profile", "local", "-config-file", file}
+	for _, tag := range tags {
+		s.args = append(s.args, "-tag", tag)
 	}
-	t.Fatal("serf ended at once, with five pairs of ports")
-	return nil
+	s.start(t, token)
+	return s
 }
 
-// start reports whether the agent answers; if not, it has ended.
-func (s *serf) start(t *testing.T, token string) bool {
+// start runs the agent and waits until it answers.
+func (s *serf) start(t *testing.T, token string) {
 	t.Helper()
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -103,18 +96,16 @@ func (s *serf) start(t *testing.T, token string) bool {
 	})
 	t.Cleanup(s.stop)
 	agent := session.New(session.Config{Addrs: []string{s.rpc}, Token: token, Timeout: 10 * time.Second})
-	gone := false
-	until(t, "serf answers or ends", func() bool {
+	until(t, "serf answers", func() bool {
 		select {
 		case <-ended:
-			gone = true
-			return true
+			said, _ := os.ReadFile(s.log)
+			t.Fatalf("serf ended at its start:\n%s", said)
 		default:
 		}
 		_, err := agent.View(t.Context())
 		return err == nil
 	})
-	return !gone
 }
 
 // keyChanges returns what the agent was asked to do with keys, in order, by its own log. What was repeated counts once.
@@ -129,16 +120,6 @@ func (s *serf) keyChanges(t *testing.T) []string {
 		changes = append(changes, m[1])
 	}
 	return slices.Compact(changes)
-}
-
-func freePort(t *testing.T, host string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // to be taken by another process
-	return l.Addr().String()
 }
 
 // until polls a condition for as long as a slow machine may need.
@@ -216,7 +197,7 @@ resource "gossip_event" "deploy" {
 				first.stop()
 				second.stop()
 				for s, token := range map[*serf]string{first: "open-sesame", second: ""} {
-					until(t, "serf is back", func() bool { return s.start(t, token) })
+					s.start(t, token)
 				}
 			},
 			Config:           config("v2"),

@@ -1,0 +1,63 @@
+// Package loopback finds addresses for programs in tests that cannot leave the choice of a port to the kernel, or that come
+// back to the one they had. It stands below agenttest and needs no agent, so that tests of all modules can use it.
+package loopback
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+// The ports lie below the range from which systems take those of outgoing connections and of listeners that ask for any
+// port (32768 and up): what is free then stays free until the program that it is meant for binds it.
+const firstPort, ports = 20000, 12000
+
+// given are the addresses that FreeAddr has returned.
+var given sync.Map
+
+// Host returns a loopback address that nothing else uses, where the system has such, or 127.0.0.1.
+func Host() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))}).String()
+}
+
+// FreeAddr returns host:port with a port that is free for both TCP and UDP, and no address twice. It may be called from
+// several goroutines.
+func FreeAddr(host string) (string, error) {
+	for range 100 {
+		addr := net.JoinHostPort(host, strconv.Itoa(firstPort+rand.IntN(ports)))
+		if _, taken := given.LoadOrStore(addr, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		u, err := net.ListenPacket("udp", addr)
+		if err == nil {
+			_ = u.Close() // only tried
+		}
+		_ = l.Close() // only tried
+		if err == nil {
+			return addr, nil
+		}
+	}
+	return "", errors.New("a free port on " + host + ": none found from 20000 to 31999")
+}
+
+// Addr returns a free address of a host of its own, and fails the test if there is none.
+func Addr(t testing.TB) string {
+	t.Helper()
+	addr, err := FreeAddr(Host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}

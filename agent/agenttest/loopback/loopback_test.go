@@ -1,0 +1,39 @@
+package loopback
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+func TestFreeAddr(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 100 {
+		text := Addr(t)
+		addr, err := netip.ParseAddrPort(text)
+		if err != nil || !addr.Addr().IsLoopback() || addr.Port() < 20000 || addr.Port() >= 32000 {
+			t.Errorf("got %s, %v, want loopback and a port from 20000 to 31999", text, err)
+		}
+		if seen[text] {
+			t.Errorf("%s is given twice", text)
+		}
+		seen[text] = true
+	}
+	if addr, err := FreeAddr("192.0.2.1"); err == nil {
+		t.Errorf("got %s, which is no address of this machine", addr)
+	}
+}
+
+func TestHost(t *testing.T) {
+	t.Parallel()
+	host := Host()
+	if !netip.MustParseAddr(host).IsLoopback() {
+		t.Errorf("%s is not on loopback", host)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close() // only tried
+}
