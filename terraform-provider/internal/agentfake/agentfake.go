@@ -41,7 +41,6 @@ type Agent struct {
 	drops    map[string]int    // command to how often the connection is cut instead of an answer
 	after    map[string]func() // command to what happens at a given call of it
 	afterN   map[string]int    // the number of that call
-	onJoin   func(peer string, members []api.Member) []api.Member
 	left     bool
 
 	ours      bool              // claims to be a gossip agent, not stock Serf
@@ -75,9 +74,6 @@ func New(tb testing.TB, name, token string) *Agent {
 		afterN:   map[string]int{},
 	}
 	a.members = []api.Member{Member(name, "127.0.0.1", 7946, "alive", nil)}
-	a.onJoin = func(peer string, members []api.Member) []api.Member {
-		return append(members, Member("peer-"+peer, "127.0.0.9", 7946, "alive", nil))
-	}
 	a.listen(tb, loopback.Addr(tb))
 	tb.Cleanup(a.Stop)
 	return a
@@ -150,13 +146,6 @@ func (a *Agent) Kill(peers ...string) {
 	for _, p := range peers {
 		a.dead[p] = true
 	}
-}
-
-// OnJoin says how a successful join changes the members.
-func (a *Agent) OnJoin(f func(peer string, members []api.Member) []api.Member) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.onJoin = f
 }
 
 // Fail makes a command answer with the error text, or work again if it is empty.
@@ -391,7 +380,7 @@ func (a *Agent) join(r api.JoinRequest, text string) (string, api.JoinResponse) 
 			continue
 		}
 		n++
-		a.members = a.onJoin(peer, a.members)
+		a.members = append(a.members, Member("peer-"+peer, "127.0.0.9", 7946, "alive", nil))
 	}
 	if n == 0 && len(errs) > 0 {
 		return "1 error occurred:\n" + strings.Join(errs, "\n") + "\n\n", api.JoinResponse{}
