@@ -54,7 +54,7 @@ func (d *keyringDataSource) Schema(ctx context.Context, _ datasource.SchemaReque
 			"installed": schema.MapAttribute{
 				ElementType:         types.Int64Type,
 				Computed:            true,
-				MarkdownDescription: "Number of nodes that have each key, by fingerprint.",
+				MarkdownDescription: "Number of nodes that have each key, by fingerprint. Agents tell no names, so which nodes lack a key is not known here.",
 			},
 			"nodes": schema.Int64Attribute{
 				Computed:            true,
