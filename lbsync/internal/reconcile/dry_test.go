@@ -7,10 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
-	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
-	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
@@ -41,19 +38,8 @@ func (p *previewed) Plan(context.Context, adapter.Pools) (target.Plan, error) {
 // TestDryRun: a preview is made when something changed, be it the process of the balancer, and not each time that it is looked at.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
-	store := record.Peek(t.TempDir())
-	synctest.Test(t, func(t *testing.T) {
-		edge := config.Target{Kind: config.KindHAProxy, Name: "edge", Services: []string{"web"}, Files: []config.File{{Dest: "web.cfg"}}}
-		p, src := &previewed{fakeTarget: fakeTarget{cfg: edge}, instance: "7@1"}, newSource()
-		cfg := &config.Config{Source: config.Source{Resync: time.Hour}, Targets: []config.Target{edge},
-			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
-		loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store, Targets: []reconcile.Target{p}, DryRun: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); loop.Run(ctx) }()
+	p := &previewed{fakeTarget: fakeTarget{cfg: www()}, instance: "7@1"}
+	bubble(t, p, time.Hour, reconcile.Options{DryRun: true}, func(t *testing.T, loop *reconcile.Loop, src *fakeSource, _ func()) {
 		src.members(member("a", "10.0.0.1:80", "alive"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -68,7 +54,5 @@ func TestDryRun(t *testing.T) {
 		if p.plans != 2 {
 			t.Errorf("%d plans after the balancer was reloaded", p.plans)
 		}
-		stop()
-		<-done
 	})
 }

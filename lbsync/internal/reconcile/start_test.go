@@ -9,10 +9,8 @@ import (
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/metrics"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reconcile"
-	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
 
@@ -53,26 +51,11 @@ func (nobody) Acquire(context.Context, config.Group, string) (func(), error) {
 // two restarts, and whoever's turn it is; there is nothing to spare. Once it runs, both hold again.
 func TestStartsAtOnce(t *testing.T) {
 	t.Parallel()
-	store, err := record.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
-	synctest.Test(t, func(t *testing.T) {
-		www := config.Target{Kind: config.KindNginx, Name: "www", Services: []string{"web"}, Files: []config.File{{Dest: "web.conf"}},
-			Reload: config.Reload{Command: []string{"restart"}, MinInterval: 10 * time.Minute, Burst: 1, Group: config.Group{Name: "edge", AtOnce: 1}}}
-		e, src := &ended{fakeTarget: fakeTarget{cfg: www}, failures: 4}, newSource()
-		cfg := &config.Config{Source: config.Source{Resync: time.Second}, Targets: []config.Target{e.Config()},
-			Services: []config.Service{{Name: "web", Spec: desired.Spec{Name: "web", Published: "web"}, Guard: config.Guard{MinServers: 1, MaxRemoval: 1}}}}
-		counts := reconcile.NewMetrics(&metrics.Registry{})
-		loop, err := reconcile.New(reconcile.Options{Config: cfg, Source: src, Store: store, Targets: []reconcile.Target{e},
-			Permits: nobody{}, Metrics: counts})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); loop.Run(ctx) }()
+	cfg := www()
+	cfg.Reload = config.Reload{Command: []string{"restart"}, MinInterval: 10 * time.Minute, Burst: 1, Group: config.Group{Name: "edge", AtOnce: 1}}
+	e := &ended{fakeTarget: fakeTarget{cfg: cfg}, failures: 4}
+	opts := reconcile.Options{Permits: nobody{}, Metrics: reconcile.NewMetrics(&metrics.Registry{})}
+	bubble(t, e, time.Second, opts, func(t *testing.T, loop *reconcile.Loop, src *fakeSource, _ func()) {
 		begin := time.Now()
 		src.members(member("a", "10.0.0.1:80", "alive"))
 		time.Sleep(time.Minute)
@@ -88,7 +71,5 @@ func TestStartsAtOnce(t *testing.T) {
 		if st := loop.Status().Targets[0]; len(e.starts) != 5 || st.Waits != "its turn in group edge: another has it" {
 			t.Errorf("%d starts; the next waits for %q", len(e.starts), st.Waits)
 		}
-		stop()
-		<-done
 	})
 }
