@@ -10,18 +10,29 @@ import (
 )
 
 // TestTurns has balancers of a group, each beside an agent of its own, that all want to reload for the same changes: no more than
-// at_once do so at a time, and each of them once for each change.
+// at_once do so at a time, and each of them once for each change. Agents of Serf carry their questions as ours do.
 func TestTurns(t *testing.T) {
 	t.Parallel()
-	for _, atOnce := range []int{1, 2} {
-		t.Run(fmt.Sprint("at_once=", atOnce), func(t *testing.T) {
+	for _, tt := range []struct {
+		agents            string
+		atOnce, balancers int
+	}{
+		{"gossip", 1, 4},
+		{"gossip", 2, 4},
+		{"serf", 1, 3},
+	} {
+		t.Run(fmt.Sprintf("%s at_once=%d", tt.agents, tt.atOnce), func(t *testing.T) {
 			t.Parallel()
-			turns(t, atOnce, 4)
+			program := "" // ours
+			if tt.agents == "serf" {
+				program = need(t, "serf")
+			}
+			turns(t, program, tt.atOnce, tt.balancers)
 		})
 	}
 }
 
-func turns(t *testing.T, atOnce, balancers int) {
+func turns(t *testing.T, program string, atOnce, balancers int) {
 	t.Helper()
 	ctx, s := within(t), stage(t)
 	web := startAgent(ctx, t, s, harness.AgentConfig{Name: "web", Args: []string{"-tag=role=web", "-tag=port=1000"}})
@@ -41,7 +52,7 @@ echo "$1" >>reloads
 	var agents []*harness.Agent
 	for i := range balancers {
 		name := fmt.Sprint("lb-", i+1)
-		a := startAgent(ctx, t, s, harness.AgentConfig{Name: name, Args: []string{"-join=" + web.Gossip}})
+		a := startAgent(ctx, t, s, harness.AgentConfig{Name: name, Program: program, Args: []string{"-join=" + web.Gossip}})
 		agents = append(agents, a)
 		must(s.Write(name+"/lbsync.hcl", fmt.Sprintf(`
 state_dir = "state"
