@@ -180,16 +180,22 @@ func startSerf(t *testing.T, lines ...string) serfs {
 	return s
 }
 
+// web starts a web server and returns its port.
+func web(t *testing.T, name string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(lbtest.Web(t, name).Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 // TestWithStockSerf runs the whole program against unmodified Serf agents and a real HAProxy: once, diff and
 // run; a graceful leave under load without a lost request; a death.
 func TestWithStockSerf(t *testing.T) {
 	t.Parallel()
 	b := lbtest.HAProxy(t)
-	port := func(name string) string {
-		_, p, _ := net.SplitHostPort(lbtest.Web(t, name).Listener.Addr().String())
-		return p
-	}
-	cluster := startSerf(t, "lb", "a role=web port="+port("a"), "b svc:web="+port("b")+",w=50", "c role=web port="+port("c"))
+	cluster := startSerf(t, "lb", "a role=web port="+web(t, "a"), "b svc:web="+web(t, "b")+",w=50", "c role=web port="+web(t, "c"))
 	path := lbtest.Write(t, b.Dir, "lbsync.hcl", fmt.Sprintf(`
 state_dir = "state"
 source "gossip" {

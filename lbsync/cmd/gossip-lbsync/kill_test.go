@@ -124,12 +124,8 @@ func (r *relay) pass(client net.Conn) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	b := lbtest.HAProxy(t)
-	at := func(name string) string {
-		_, p, _ := net.SplitHostPort(lbtest.Web(t, name).Listener.Addr().String())
-		return p
-	}
-	portB, portC := at("b"), at("c")
-	cluster := startSerf(t, "lb", "a role=web port="+at("a"), "b", "c")
+	portB, portC := web(t, "b"), web(t, "c")
+	cluster := startSerf(t, "lb", "a role=web port="+web(t, "a"), "b", "c")
 	in := func(name string) string { return filepath.Join(b.Dir, name) }
 	relay := startRelay(t, in("relay.sock"), b.Admin)
 	lbtest.Write(t, b.Dir, "check.sh", fmt.Sprintf(`if rm %[1]s/kill-check 2>/dev/null; then kill -9 $PPID; fi

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/adapter"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
-	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 	"github.com/seed-645ce708/gossip/lbsync/internal/reload"
 	"github.com/seed-645ce708/gossip/lbsync/internal/target"
 )
@@ -58,13 +56,8 @@ func (r *restarter) Reload(_ context.Context, cause adapter.Cause) error {
 // or that does not help, the next pass tries to start it, and says that there is nothing to spare.
 func TestRestartFails(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	store, err := record.Open(filepath.Join(dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
-	r := &restarter{driver: driver{dest: filepath.Join(dir, "f")}}
+	dest, store := folder(t)
+	r := &restarter{driver: driver{dest: dest}}
 	tgt := target.New(config.Target{Kind: "twemproxy", Name: "cache", Files: []config.File{{Dest: r.dest}}}, r, store)
 	var needs []target.Need
 	pass := func(text string) (target.Result, error) {
@@ -82,7 +75,7 @@ func TestRestartFails(t *testing.T) {
 		}
 	}
 
-	_, err = pass("bad")
+	_, err := pass("bad")
 	expect("the first of all fails", errors.Is(err, reload.ErrNotRunning) && len(r.causes) == 1 && needs[0].Reason == target.Stopped, err)
 	_, err = pass("bad")
 	expect("and again", err != nil && len(r.causes) == 1 && needs[0].Reason == target.Stopped, err)

@@ -83,7 +83,8 @@ type fixture struct {
 // leave allows every reload.
 func leave(context.Context, target.Need) (func(error), error) { return func(error) {}, nil }
 
-func newFixture(t *testing.T, change func(*config.Target)) *fixture {
+// folder returns the path of a file that is not there yet, and a state folder.
+func folder(t *testing.T) (dest string, store *record.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	store, err := record.Open(filepath.Join(dir, "state"))
@@ -91,7 +92,13 @@ func newFixture(t *testing.T, change func(*config.Target)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() }) // the folder goes anyway
-	cfg := config.Target{Kind: "haproxy", Name: "edge", Files: []config.File{{Dest: filepath.Join(dir, "f")}}}
+	return filepath.Join(dir, "f"), store
+}
+
+func newFixture(t *testing.T, change func(*config.Target)) *fixture {
+	t.Helper()
+	dest, store := folder(t)
+	cfg := config.Target{Kind: "haproxy", Name: "edge", Files: []config.File{{Dest: dest}}}
 	if change != nil {
 		change(&cfg)
 	}
