@@ -55,6 +55,7 @@ Flags:
   -dry-run            run: change nothing, and log what would be done
   -live               check: also see whether the agent and the balancers answer
   -set HASH           ack: the held removals that may go
+  -ahead              drain: also a member that does not serve it yet
   -for DURATION       ack, hold, drain: for how long; default 1h
   -log-level LEVEL    run: debug, info, warn or error; default info
   -log-format FORMAT  run: text or json; default text
@@ -79,6 +80,7 @@ type options struct {
 	noReload  bool
 	dryRun    bool
 	live      bool
+	ahead     bool
 	args      []string
 }
 
@@ -106,7 +108,7 @@ var commands = map[string]verb{
 	"why":    {[]string{"format", "timeout"}, 2, 2, why},
 	"ack":    {[]string{"set", "for"}, 1, 1, ack},
 	"hold":   {[]string{"for"}, 1, 1, hold},
-	"drain":  {[]string{"for"}, 2, 2, drain},
+	"drain":  {[]string{"for", "ahead"}, 2, 2, drain},
 	"resume": {nil, 1, 2, resume},
 }
 
@@ -170,6 +172,7 @@ func parse(args []string) (string, options, error) {
 	flags.BoolVar(&opt.noReload, "no-reload", false, "")
 	flags.BoolVar(&opt.dryRun, "dry-run", false, "")
 	flags.BoolVar(&opt.live, "live", false, "")
+	flags.BoolVar(&opt.ahead, "ahead", false, "")
 
 	var words []string
 	for rest := args; ; {

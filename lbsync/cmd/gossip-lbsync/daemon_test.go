@@ -164,6 +164,12 @@ target "template" "list" {
 		{"why nope a", `there is no service "nope"`, 1},
 		{"hold nope", `there is no service "nope"`, 1},
 		{"hold nginx/nope", `there is no target "nginx/nope"`, 1},
+		{"drain nope a", `there is no service "nope"`, 1},
+		{"drain web c", `there is no server "c" in service "web", but a b; to drain one that is still to come, add -ahead`, 1},
+		{"drain web c -ahead", "", 0},
+		{"resume web c", "", 0},
+		{"resume nope", `there is no service "nope"`, 1},
+		{"resume nginx/nope", `there is no target "nginx/nope"`, 1},
 		{"ack web", `nothing of service "web" is held`, 1},
 		{"ack web -set 0123", `nothing of service "web" is held`, 1},
 		{"once", "in use by another gossip-lbsync", 4},
@@ -269,6 +275,12 @@ target "template" "list" {
 		t.Errorf("got %+v", r)
 	}
 	if r := ask("resume web"); r.stdout != "1 overrides ended\n" {
+		t.Errorf("got %+v", r)
+	}
+	if r := ask("resume web"); r.code != 0 || r.stdout != "0 overrides ended; none was in force for web\n" {
+		t.Errorf("got %+v", r)
+	}
+	if r := ask("drain web a"); r.code != 1 || !strings.Contains(r.stderr, `there is no server "a" in service "web", nor any other; `) {
 		t.Errorf("got %+v", r)
 	}
 	if r := ask("render nginx/none -from " + members); r.code != 1 || !strings.Contains(r.stderr, `there is no target "nginx/none"`) {

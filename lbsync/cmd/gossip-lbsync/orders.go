@@ -240,7 +240,7 @@ func hold(ctx context.Context, in invocation) (int, error) {
 }
 
 func drain(ctx context.Context, in invocation) (int, error) {
-	return order(ctx, in, override.Override{Kind: override.Drain, Service: in.opt.args[0], Member: in.opt.args[1]})
+	return order(ctx, in, override.Override{Kind: override.Drain, Service: in.opt.args[0], Member: in.opt.args[1], Ahead: in.opt.ahead})
 }
 
 // order gives an order to the one that runs, or leaves it for the next one.
@@ -270,6 +270,9 @@ func resume(ctx context.Context, in invocation) (int, error) {
 	}
 	if err != nil {
 		return exitError, err
+	}
+	if n == 0 {
+		return write(in.stdout, "0 overrides ended; none was in force for "+strings.Join(in.opt.args, " ")+"\n")
 	}
 	return write(in.stdout, fmt.Sprintf("%d overrides ended\n", n))
 }

@@ -34,6 +34,7 @@ type Override struct {
 	Member  string    `json:"member,omitempty"`
 	Target  string    `json:"target,omitempty"` // KIND/NAME
 	Set     string    `json:"set,omitempty"`
+	Ahead   bool      `json:"ahead,omitempty"` // Member need not be known yet
 	Until   time.Time `json:"until"`
 }
 

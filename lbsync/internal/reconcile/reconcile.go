@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -335,8 +336,12 @@ func (l *Loop) Override(o override.Override) error {
 	}
 	l.mu.Lock()
 	list, err := l.overrides.Live(time.Now()).Add(o)
-	if err == nil && o.Kind == override.Ack {
+	switch {
+	case err != nil:
+	case o.Kind == override.Ack:
 		err = l.acknowledges(o)
+	case o.Kind == override.Drain && !o.Ahead:
+		err = l.serves(o.Service, o.Member)
 	}
 	if err == nil {
 		err = l.setOverrides(list)
@@ -363,6 +368,28 @@ func (l *Loop) acknowledges(o override.Override) error {
 	}
 }
 
+// maxHint bounds how many names an error offers.
+const maxHint = 10
+
+// serves returns an error unless the member is one that serves it, or did. The caller holds mu.
+func (l *Loop) serves(service, member string) error {
+	var names []string
+	for _, i := range l.decider.Instances(service) {
+		if i.Server.Name == member {
+			return nil
+		}
+		names = append(names, i.Server.Name)
+	}
+	others := "nor any other"
+	if len(names) > 0 {
+		others = "but " + strings.Join(names[:min(len(names), maxHint)], " ")
+	}
+	if n := len(names) - maxHint; n > 0 {
+		others += fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Errorf("there is no server %q in service %q, %s; to drain one that is still to come, add -ahead", member, service, others)
+}
+
 // Check tells whether an order names what there is.
 func (l *Loop) Check(o override.Override) error {
 	switch {
@@ -379,7 +406,13 @@ func (l *Loop) Check(o override.Override) error {
 func (l *Loop) Resume(service, member, target string) (int, error) {
 	l.mu.Lock()
 	list, n := l.overrides.Live(time.Now()).Resume(service, member, target)
-	err := l.setOverrides(list)
+	var err error
+	if n == 0 { // what is ordered of a service that the configuration has no more can be ended
+		err = l.Check(override.Override{Service: service, Target: target})
+	}
+	if err == nil {
+		err = l.setOverrides(list)
+	}
 	l.mu.Unlock()
 	if err != nil {
 		return 0, err
