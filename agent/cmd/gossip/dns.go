@@ -36,7 +36,7 @@ Until the agent has listed its members the answer is SERVFAIL. While it cannot b
 answered, marked as stale, for -dns-stale-limit; then SERVFAIL again. The file is read anew when it changes; if it is
 broken then, the last good content stays.`,
 		setup: func(c *cli, fs *flag.FlagSet) action {
-			src := zoneFlags(c, fs)
+			src := zoneFlags(c, fs, config.DNSFlags)
 			return func(ctx context.Context, args []string) error {
 				if len(args) > 0 {
 					return usagef("there is no 'gossip dns %s'", args[0])
@@ -71,12 +71,13 @@ type zoneSource struct {
 	settings *config.Source
 }
 
-func zoneFlags(c *cli, fs *flag.FlagSet) *zoneSource {
+// zoneFlags defines the flags of a source; settings defines those of the zone's settings.
+func zoneFlags(c *cli, fs *flag.FlagSet, settings func(*flag.FlagSet) *config.Source) *zoneSource {
 	s := &zoneSource{rpc: c.rpcFlags(fs)}
 	fs.StringVar(&s.authFile, "rpc-auth-file", "", "`FILE` that holds the token of the agent's RPC")
 	fs.StringVar(&s.members, "members-file", "", "`FILE` to take the members from instead of an agent, as 'gossip members -format json' writes it")
 	fs.StringVar(&s.node, "node", "", "`NAME` of the member on whose host this runs; it is named in the SOA record")
-	s.settings = config.DNSFlags(fs)
+	s.settings = settings(fs)
 	return s
 }
 

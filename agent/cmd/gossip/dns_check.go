@@ -31,7 +31,7 @@ It says which hop fails, and what to do about it. Exit codes:
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			where := dnsWhereFlags(c, fs)
 			form := formatFlag(fs)
-			resolvConf := fs.String("resolv-conf", "/etc/resolv.conf", "`FILE` that names the host's resolvers")
+			resolvConf := fs.String("resolv-conf", "/etc/resolv.conf", "`FILE` that names the host's resolvers (default /etc/resolv.conf)")
 			host := fs.String("name", "", "`NAME` in the zone to look up (default: the zone's primary server)")
 			return func(ctx context.Context, args []string) error {
 				if len(args) > 0 {

@@ -27,7 +27,7 @@ func dnsExportCommand() *command {
 a file lists. ZONE is one of the reverse zones, if that is wanted. The settings of DNS are those of the flags and of
 the files named with -config-file, not those of the agent.`,
 		setup: func(c *cli, fs *flag.FlagSet) action {
-			src := zoneFlags(c, fs)
+			src := zoneFlags(c, fs, config.ZoneFlags)
 			return func(ctx context.Context, args []string) error {
 				if len(args) > 1 {
 					return usagef("name one zone, or none")

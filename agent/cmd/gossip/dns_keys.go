@@ -20,9 +20,9 @@ is for its owner alone. It prints their path without those ends, as -dns-dnssec-
 zone need the same key.`,
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			form := formatFlag(fs)
-			zone := fs.String("dns-zone", config.DefaultDNSZone, "`ZONE` that the key signs")
+			zone := fs.String("dns-zone", config.DefaultDNSZone, "`ZONE` that the key signs (default "+config.DefaultDNSZone+")")
 			algorithm := fs.String("algorithm", "ecdsap256sha256", "`ecdsap256sha256|ed25519`; all resolvers know the first")
-			dir := fs.String("dir", ".", "`DIR` to write into")
+			dir := fs.String("dir", ".", "`DIR` to write into (default: the working directory)")
 			return func(_ context.Context, args []string) error {
 				if len(args) > 0 {
 					return usagef("unexpected argument %q", args[0])

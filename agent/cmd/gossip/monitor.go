@@ -22,7 +22,7 @@ func monitorCommand() *command {
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			rpc := c.rpcFlags(fs)
 			form := formatFlag(fs)
-			level := fs.String("log-level", "info", "`LEVEL` from which log lines are shown: trace, debug, info, warn, err")
+			level := fs.String("log-level", "info", "`LEVEL` from which log lines are shown: trace, debug, info, warn, err (default info)")
 			return func(ctx context.Context, _ []string) error {
 				return rpc.with(ctx, func(cl *client.Client) error {
 					return c.monitor(ctx, cl, *level, *form)

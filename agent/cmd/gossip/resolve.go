@@ -23,7 +23,7 @@ end in a dot. The type is A unless given, or SRV for a name that begins with an 
 		setup: func(c *cli, fs *flag.FlagSet) action {
 			form := formatFlag(fs)
 			addr := fs.String("dns-addr", "", "`HOST:PORT` of the agent's DNS (default $GOSSIP_DNS_ADDR, else "+config.DefaultDNSAddr+")")
-			zone := fs.String("dns-zone", config.DefaultDNSZone, "`ZONE` of the agent")
+			zone := fs.String("dns-zone", config.DefaultDNSZone, "`ZONE` of the agent (default "+config.DefaultDNSZone+")")
 			short := fs.Bool("short", false, "show the data alone")
 			return func(ctx context.Context, args []string) error {
 				if len(args) < 1 || len(args) > 2 {

@@ -34,6 +34,18 @@ func DNSFlags(fs *flag.FlagSet) *Source {
 	return define(fs, func(s *setting) bool { return strings.HasPrefix(s.key, "dns_") || strings.HasPrefix(s.key, "log_") })
 }
 
+// ZoneFlags is Flags for a program that makes a zone once and does not serve it: it defines the flags of the settings that
+// decide what is in the zone.
+func ZoneFlags(fs *flag.FlagSet) *Source {
+	return define(fs, func(s *setting) bool {
+		switch s.key {
+		case "dns_zone", "dns_node_ttl", "dns_service_ttl", "dns_negative_ttl", "dns_services", "dns_reverse":
+			return true
+		}
+		return false
+	})
+}
+
 // define defines -config-file, -config-dir and the flags of the settings that are wanted.
 func define(fs *flag.FlagSet, wanted func(*setting) bool) *Source {
 	src := &Source{}
@@ -135,7 +147,7 @@ func PrintFlags(w io.Writer) error {
 	return nil
 }
 
-// FlagArg returns what the help shows behind a flag that Flags or DNSFlags defines; "" for switches and other flags.
+// FlagArg returns what the help shows behind a flag that Flags, DNSFlags or ZoneFlags defines; "" for switches and other flags.
 func FlagArg(name string) string {
 	for _, s := range settings {
 		if s.flag == name {
