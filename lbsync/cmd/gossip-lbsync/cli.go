@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
+	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 )
 
 // The exit codes.
@@ -20,7 +21,7 @@ const (
 	exitError   = 1
 	exitChanges = 2  // diff: there is something to do
 	exitHeld    = 3  // once: in step, but something is held for safety's sake
-	exitLocked  = 4  // run, once: another process owns the state folder or a target
+	exitLocked  = 4  // another process owns the state folder or a target
 	exitUsage   = 64 // the command line cannot be understood
 )
 
@@ -126,6 +127,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		if errors.As(err, &usageError{}) {
 			return exitUsage
+		}
+		if errors.Is(err, record.ErrLocked) {
+			return exitLocked
 		}
 	}
 	return code

@@ -67,9 +67,9 @@ func run(ctx context.Context, in invocation) (int, error) {
 		d.log = slog.New(slog.NewJSONHandler(in.stderr, how))
 	}
 	if !in.opt.dryRun {
-		store, code, err := openStore(in.cfg)
+		store, err := openStore(in.cfg)
 		if err != nil {
-			return code, err
+			return exitError, err
 		}
 		defer func() { _ = store.Close() }() // it only gives back the locks
 		d.store = store

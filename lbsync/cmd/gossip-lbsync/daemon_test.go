@@ -234,6 +234,18 @@ target "template" "list" {
 	if r := command(ctx, "once", "-no-reload", "-config", filepath.Join(dir, "second.hcl")); r.code != exitOK {
 		t.Errorf("the file that was given back: %+v", r)
 	}
+
+	// Who removed the socket is told so, whatever is asked.
+	if err := os.Remove(filepath.Join(dir, "state", "control.sock")); err != nil {
+		t.Fatal(err)
+	}
+	want := "gossip-lbsync: state folder " + filepath.Join(dir, "state") + ": in use by another gossip-lbsync, which does not answer: " +
+		"either it makes the one pass of once, or its control.sock was removed; restart it then\n"
+	for _, args := range []string{"status", "why web a", "hold web", "drain web a", "resume web", "ack web -set 0123", "ack web"} {
+		if r := ask(strings.Fields(args)...); r.code != exitLocked || strings.Replace(r.stderr, "ack needs -set, and what is held cannot be seen: ", "", 1) != want {
+			t.Errorf("%s: got %+v, want %s", args, r, want)
+		}
+	}
 }
 
 // TestOffline: orders that nobody runs to take are kept for whoever runs next.

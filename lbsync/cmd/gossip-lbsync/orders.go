@@ -18,12 +18,24 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/record"
 )
 
+// ask puts something to the process that runs with the state folder; nobody tells that none does.
+func ask(in invocation, put func(*control.Client) error) (nobody bool, err error) {
+	err = put(control.NewClient(in.cfg.StateDir))
+	if !errors.Is(err, control.ErrNobody) {
+		return false, err
+	}
+	if record.Owned(in.cfg.StateDir) {
+		return false, fmt.Errorf("state folder %s: %w, which does not answer: either it makes the one pass of once, or its %s was removed; restart it then",
+			in.cfg.StateDir, record.ErrLocked, control.SocketName)
+	}
+	return true, nil
+}
+
 // status shows how everything stands: as the one that runs says, or else as it is recorded.
 func status(ctx context.Context, in invocation) (int, error) {
-	s, err := control.NewClient(in.cfg.StateDir).Status(ctx)
-	running := true
-	if errors.Is(err, control.ErrNobody) {
-		running = false
+	var s reconcile.Status
+	nobody, err := ask(in, func(c *control.Client) (err error) { s, err = c.Status(ctx); return err })
+	if nobody {
 		s, err = recorded(in)
 	}
 	if err != nil {
@@ -33,9 +45,9 @@ func status(ctx context.Context, in invocation) (int, error) {
 		return exitOK, writeJSON(in.stdout, struct {
 			Running bool `json:"running"`
 			reconcile.Status
-		}{running, s})
+		}{!nobody, s})
 	}
-	return write(in.stdout, statusText(s, running, time.Now()))
+	return write(in.stdout, statusText(s, !nobody, time.Now()))
 }
 
 // recorded is what the state folder says.
@@ -159,8 +171,9 @@ func ago(now, since time.Time) string {
 // why asks the one that runs; if none does it looks for itself, as diff does.
 func why(ctx context.Context, in invocation) (int, error) {
 	service, member := in.opt.args[0], in.opt.args[1]
-	w, err := control.NewClient(in.cfg.StateDir).Why(ctx, service, member)
-	if errors.Is(err, control.ErrNobody) {
+	var w decide.Why
+	nobody, err := ask(in, func(c *control.Client) (err error) { w, err = c.Why(ctx, service, member); return err })
+	if nobody {
 		var known bool
 		_, err = pass(ctx, in, record.Peek(in.cfg.StateDir), func(ctx context.Context, l *reconcile.Loop) (reconcile.Report, error) {
 			report, err := l.Preview(ctx, progress(in.stderr))
@@ -211,7 +224,11 @@ func whyText(w decide.Why, now time.Time) string {
 func ack(ctx context.Context, in invocation) (int, error) {
 	service := in.opt.args[0]
 	if in.opt.set == "" {
-		s, err := control.NewClient(in.cfg.StateDir).Status(ctx)
+		var s reconcile.Status
+		nobody, err := ask(in, func(c *control.Client) (err error) { s, err = c.Status(ctx); return err })
+		if nobody {
+			err = control.ErrNobody
+		}
 		if err != nil {
 			return exitError, fmt.Errorf("ack needs -set, and what is held cannot be seen: %w", err)
 		}
@@ -246,8 +263,8 @@ func drain(ctx context.Context, in invocation) (int, error) {
 // order gives an order to the one that runs, or leaves it for the next one.
 func order(ctx context.Context, in invocation, o override.Override) (int, error) {
 	o.Until = time.Now().Add(in.opt.length).Truncate(time.Second)
-	err := control.NewClient(in.cfg.StateDir).Override(ctx, o)
-	if errors.Is(err, control.ErrNobody) {
+	nobody, err := ask(in, func(c *control.Client) error { return c.Override(ctx, o) })
+	if nobody {
 		err = offline(in, func(l *reconcile.Loop) error { return l.Override(o) })
 	}
 	if err != nil {
@@ -264,8 +281,9 @@ func resume(ctx context.Context, in invocation) (int, error) {
 	if len(in.opt.args) > 1 {
 		member = in.opt.args[1]
 	}
-	n, err := control.NewClient(in.cfg.StateDir).Resume(ctx, service, member, target)
-	if errors.Is(err, control.ErrNobody) {
+	var n int
+	nobody, err := ask(in, func(c *control.Client) (err error) { n, err = c.Resume(ctx, service, member, target); return err })
+	if nobody {
 		err = offline(in, func(l *reconcile.Loop) (err error) { n, err = l.Resume(service, member, target); return err })
 	}
 	if err != nil {
@@ -279,7 +297,7 @@ func resume(ctx context.Context, in invocation) (int, error) {
 
 // offline gives an order to a loop that is not run: it keeps it for the next one.
 func offline(in invocation, do func(*reconcile.Loop) error) error {
-	store, _, err := openStore(in.cfg)
+	store, err := openStore(in.cfg)
 	if err != nil {
 		return err
 	}

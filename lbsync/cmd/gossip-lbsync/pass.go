@@ -21,9 +21,9 @@ import (
 )
 
 func once(ctx context.Context, in invocation) (int, error) {
-	store, code, err := openStore(in.cfg)
+	store, err := openStore(in.cfg)
 	if err != nil {
-		return code, err
+		return exitError, err
 	}
 	defer func() { _ = store.Close() }() // it only gives back the locks
 	for _, path := range store.Damaged() {
@@ -151,18 +151,17 @@ func groups(cfg *config.Config) []string {
 	return slices.Compact(out)
 }
 
-// openStore takes the state folder and the targets; the code is for the case that it cannot.
-func openStore(cfg *config.Config) (*record.Store, int, error) {
+// openStore takes the state folder and the targets.
+func openStore(cfg *config.Config) (*record.Store, error) {
 	store, err := record.Open(cfg.StateDir)
-	if err == nil {
-		if err = store.Lock(dests(cfg.Targets)...); err != nil {
-			_ = store.Close() // the first error is the one to report
-		}
+	if err != nil {
+		return nil, err
 	}
-	if errors.Is(err, record.ErrLocked) {
-		return nil, exitLocked, err
+	if err := store.Lock(dests(cfg.Targets)...); err != nil {
+		_ = store.Close() // the first error is the one to report
+		return nil, err
 	}
-	return store, exitError, err
+	return store, nil
 }
 
 // dests returns the files of targets.

@@ -66,7 +66,10 @@ func (s *Server) Close() {
 	s.wg.Wait()
 }
 
-func path(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
+// SocketName is the socket's name in the state folder.
+const SocketName = "control.sock"
+
+func path(stateDir string) string { return filepath.Join(stateDir, SocketName) }
 
 // Listen serves orders in the state folder, which the caller owns.
 func Listen(stateDir string, d Daemon) (*Server, error) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
@@ -29,6 +30,7 @@ var ErrLocked = errors.New("in use by another gossip-lbsync")
 // Store is a state folder.
 type Store struct {
 	dir     string
+	mu      sync.Mutex          // for lock
 	lock    *os.File            // nil if opened for reading
 	held    map[string]*os.File // of Lock, by the file with symbolic links resolved
 	damaged []string
@@ -62,11 +64,14 @@ func (t Target) Equal(o Target) bool {
 // Open takes the folder for this process, and makes it if need be. The error is ErrLocked if another process
 // has it.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("state folder: %w; set state_dir to one that this user may write", err)
+	f, err := own(dir)
+	for range 10 { // whoever looks at it has it for a moment, see Owned
+		if !errors.Is(err, ErrLocked) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		f, err = own(dir)
 	}
-	path := filepath.Join(dir, "lock")
-	f, err := lockFile(path)
 	if errors.Is(err, ErrLocked) {
 		return nil, fmt.Errorf("state folder %s: %w; stop that one, or give this one a state_dir of its own", dir, err)
 	}
@@ -78,6 +83,52 @@ func Open(dir string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("state folder: %w", err), s.Close())
 	}
 	return s, nil
+}
+
+// own locks the folder, and makes it if need be: for this user alone, for what it keeps of a file may be a secret.
+func own(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return lockFile(filepath.Join(dir, lockName))
+}
+
+const lockName = "lock"
+
+// Owned tells whether a process has the folder.
+func Owned(dir string) bool {
+	path := filepath.Join(dir, lockName)
+	if _, err := os.Stat(path); err != nil {
+		return false
+	}
+	f, err := lockFile(path)
+	if err == nil {
+		_ = release(f) // it only gives back the lock
+	}
+	return errors.Is(err, ErrLocked)
+}
+
+// keep makes the folder anew, and takes it, if somebody removed it. What it held is found out anew or lost.
+func (s *Store) keep() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lock == nil {
+		return errors.New("it was opened for reading")
+	}
+	mine, err := s.lock.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(filepath.Join(s.dir, lockName)); err == nil && os.SameFile(mine, now) {
+		return nil
+	}
+	f, err := own(s.dir)
+	if err != nil {
+		return fmt.Errorf("the folder was removed: %w", err)
+	}
+	_ = release(s.lock) // nobody can see it any more
+	s.lock = f
+	return nil
 }
 
 // salvage puts aside the records that cannot be read, as they may be after the machine lost its power. What is not known is
@@ -127,6 +178,8 @@ func Peek(dir string) *Store { return &Store{dir: dir} }
 
 // Close gives the folder back.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.lock == nil {
 		return nil
 	}
@@ -254,7 +307,7 @@ func (s *Store) Fallback(id string) ([][]byte, error) {
 
 // SaveFallback keeps the content of a target's files to go back to.
 func (s *Store) SaveFallback(id string, files [][]byte) error {
-	return s.save("fallback-"+strings.Replace(id, "/", "-", 1), files)
+	return s.saveAs("fallback-"+strings.Replace(id, "/", "-", 1), files, 0o600) // the files may be for few eyes
 }
 
 // Memory keeps one value for the target's adapter.
@@ -304,12 +357,17 @@ func (e *unreadableError) Error() string {
 
 func (e *unreadableError) Unwrap() error { return e.err }
 
-func (s *Store) save(name string, v any) error {
+func (s *Store) save(name string, v any) error { return s.saveAs(name, v, 0o644) }
+
+func (s *Store) saveAs(name string, v any, mode fs.FileMode) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	staged, err := atomicfile.Stage(filepath.Join(s.dir, name+".json"), append(data, '\n'), atomicfile.Options{Mode: 0o644})
+	if err := s.keep(); err != nil {
+		return fmt.Errorf("state folder %s: %w", s.dir, err)
+	}
+	staged, err := atomicfile.Stage(filepath.Join(s.dir, name+".json"), append(data, '\n'), atomicfile.Options{Mode: mode})
 	if err == nil {
 		// A crash of the machine that brings an old record back has taken the balancer with it, and the next one is
 		// met as an unknown one. That is worth less than the time a server waits for this.

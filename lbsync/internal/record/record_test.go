@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,5 +175,65 @@ func TestLock(t *testing.T) {
 	}
 	if err := two.Lock(c); !errors.Is(err, record.ErrLocked) {
 		t.Errorf("what was kept: %v", err)
+	}
+}
+
+// TestRemoved: a folder that is removed while it is in use is there again with the next record, for its owner alone, and is
+// still taken; unless somebody else took it meanwhile.
+func TestRemoved(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // the folder goes anyway
+	if !record.Owned(dir) {
+		t.Error("nobody has it")
+	}
+	remove := func() {
+		t.Helper()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Skip("a folder in use cannot be removed here:", err)
+		}
+		if record.Owned(dir) {
+			t.Error("somebody has what is not there")
+		}
+	}
+	remove()
+	var saving sync.WaitGroup
+	for _, id := range []string{"nginx/a", "nginx/b", "nginx/c"} {
+		saving.Go(func() {
+			if err := s.SaveTarget(id, record.Target{Loaded: id}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	saving.Wait()
+	if got, err := record.Peek(dir).Target("nginx/b"); got.Loaded != "nginx/b" || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if info, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	} else if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		t.Errorf("the folder has mode %v", info.Mode())
+	}
+	if _, err := record.Open(dir); !errors.Is(err, record.ErrLocked) || !record.Owned(dir) {
+		t.Errorf("it is not ours any more: %v", err)
+	}
+
+	remove()
+	other, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveTarget("nginx/a", record.Target{}); !errors.Is(err, record.ErrLocked) || !strings.Contains(err.Error(), "was removed") {
+		t.Errorf("another has it: %v", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.SaveTarget("nginx/a", record.Target{}); err != nil {
+		t.Errorf("after the other: %v", err)
 	}
 }
