@@ -35,6 +35,7 @@ type eventActionModel struct {
 	PayloadBase64 types.String   `tfsdk:"payload_base64"`
 	Coalesce      types.Bool     `tfsdk:"coalesce"`
 	WaitTimeout   types.String   `tfsdk:"wait_timeout"`
+	Preflight     types.Bool     `tfsdk:"preflight"`
 	Timeouts      timeouts.Value `tfsdk:"timeouts"`
 }
 
@@ -71,13 +72,15 @@ func (a *eventAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *
 					"A stock Serf agent cannot do it.",
 				Validators: []validator.String{rule.Duration(time.Millisecond)},
 			},
-			"timeouts": invokeTimeoutAttribute(ctx),
+			"preflight": preflightAttribute(),
+			"timeouts":  invokeTimeoutAttribute(ctx),
 		},
 	}
 }
 
-// ModifyPlan refuses an event that the agent would refuse for its size, if that is known.
+// ModifyPlan refuses an event that the agent would refuse for its size, if that is known, and looks ahead as every action does.
 func (a *eventAction) ModifyPlan(ctx context.Context, req action.ModifyPlanRequest, resp *action.ModifyPlanResponse) {
+	a.ofAction.ModifyPlan(ctx, req, resp)
 	var model eventActionModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
 	if resp.Diagnostics.HasError() || a.shared == nil || model.Name.IsUnknown() || model.Payload.IsUnknown() || model.PayloadBase64.IsUnknown() {

@@ -18,8 +18,10 @@ import (
 )
 
 var (
-	_ action.ActionWithConfigure = (*forceLeaveAction)(nil)
-	_ action.ActionWithConfigure = (*rejoinAction)(nil)
+	_ action.ActionWithConfigure  = (*forceLeaveAction)(nil)
+	_ action.ActionWithModifyPlan = (*forceLeaveAction)(nil)
+	_ action.ActionWithConfigure  = (*rejoinAction)(nil)
+	_ action.ActionWithModifyPlan = (*rejoinAction)(nil)
 )
 
 const defaultForceLeaveTimeout = time.Minute
@@ -30,9 +32,10 @@ type forceLeaveAction struct{ ofAction }
 func newForceLeaveAction() action.Action { return &forceLeaveAction{} }
 
 type forceLeaveModel struct {
-	Name     types.String   `tfsdk:"name"`
-	Prune    types.Bool     `tfsdk:"prune"`
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	Name      types.String   `tfsdk:"name"`
+	Prune     types.Bool     `tfsdk:"prune"`
+	Preflight types.Bool     `tfsdk:"preflight"`
+	Timeouts  timeouts.Value `tfsdk:"timeouts"`
 }
 
 func (a *forceLeaveAction) Metadata(_ context.Context, req action.MetadataRequest, resp *action.MetadataResponse) {
@@ -53,7 +56,8 @@ func (a *forceLeaveAction) Schema(ctx context.Context, _ action.SchemaRequest, r
 				Optional:            true,
 				MarkdownDescription: "Whether everybody forgets the member at once. Defaults to `false`.",
 			},
-			"timeouts": invokeTimeoutAttribute(ctx),
+			"preflight": preflightAttribute(),
+			"timeouts":  invokeTimeoutAttribute(ctx),
 		},
 	}
 }
@@ -79,8 +83,9 @@ type rejoinAction struct{ ofAction }
 func newRejoinAction() action.Action { return &rejoinAction{} }
 
 type rejoinModel struct {
-	Peers    types.Set      `tfsdk:"peers"`
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	Peers     types.Set      `tfsdk:"peers"`
+	Preflight types.Bool     `tfsdk:"preflight"`
+	Timeouts  timeouts.Value `tfsdk:"timeouts"`
 }
 
 func (a *rejoinAction) Metadata(_ context.Context, req action.MetadataRequest, resp *action.MetadataResponse) {
@@ -97,7 +102,8 @@ func (a *rejoinAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 				MarkdownDescription: "Gossip addresses of agents to join, as `host:port`, or `host` for the agent's default port.",
 				Validators:          []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(rule.Peer())},
 			},
-			"timeouts": invokeTimeoutAttribute(ctx),
+			"preflight": preflightAttribute(),
+			"timeouts":  invokeTimeoutAttribute(ctx),
 		},
 	}
 }

@@ -19,7 +19,10 @@ import (
 	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
 
-var _ action.ActionWithConfigure = (*queryAction)(nil)
+var (
+	_ action.ActionWithConfigure  = (*queryAction)(nil)
+	_ action.ActionWithModifyPlan = (*queryAction)(nil)
+)
 
 // queryAction is the action gossip_query: each answer is a line of progress.
 type queryAction struct{ ofAction }
@@ -33,6 +36,7 @@ type queryActionModel struct {
 	FilterTags   types.Map      `tfsdk:"filter_tags"`
 	QueryTimeout types.String   `tfsdk:"query_timeout"`
 	MinResponses types.Int64    `tfsdk:"min_responses"`
+	Preflight    types.Bool     `tfsdk:"preflight"`
 	Timeouts     timeouts.Value `tfsdk:"timeouts"`
 }
 
@@ -70,7 +74,8 @@ func (a *queryAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *
 				MarkdownDescription: "Fewest members that must answer. Defaults to `0`.",
 				Validators:          []validator.Int64{int64validator.AtLeast(0)},
 			},
-			"timeouts": invokeTimeoutAttribute(ctx),
+			"preflight": preflightAttribute(),
+			"timeouts":  invokeTimeoutAttribute(ctx),
 		},
 	}
 }

@@ -165,6 +165,14 @@ func timeoutsAttribute(ctx context.Context, opts rstimeouts.Opts) rsschema.Attri
 	return attribute
 }
 
+func preflightAttribute() actionschema.Attribute {
+	return actionschema.BoolAttribute{
+		Optional: true,
+		MarkdownDescription: "Whether planning fails if the agent cannot be reached, or refuses to be asked. An address that is not known until apply is not " +
+			"tried. Defaults to `false`.",
+	}
+}
+
 func invokeTimeoutAttribute(ctx context.Context) actionschema.Attribute {
 	attribute := actiontimeouts.AttributesWithOpts(ctx, actiontimeouts.Opts{
 		InvokeDescription: "Longest time for the whole.",

@@ -2,13 +2,18 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/datasource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/seed-645ce708/gossip/terraform-provider/internal/session"
 )
 
 // ofResource, ofDataSource and ofAction are embedded by those, and take what the provider block hands over.
@@ -40,6 +45,19 @@ func fromProvider(data any, diags *diag.Diagnostics) *shared {
 		diags.AddError("The provider handed over something unexpected", "This is a bug in the provider; please report it.")
 	}
 	return sh
+}
+
+// ModifyPlan asks the agent for its members where `preflight` says so, so that a plan fails before anything has changed if the
+// agent could not be reached afterwards, or would refuse. An address that is not known yet is left to the apply.
+func (o *ofAction) ModifyPlan(ctx context.Context, req action.ModifyPlanRequest, resp *action.ModifyPlanResponse) {
+	var preflight types.Bool
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("preflight"), &preflight)...)
+	if o.shared == nil || !preflight.ValueBool() {
+		return
+	}
+	if _, err := o.agent.View(ctx); err != nil && !errors.Is(err, session.ErrUnknownAddress) {
+		addError(&resp.Diagnostics, "The agent cannot be asked", err)
+	}
 }
 
 // happened is embedded by resources that stand for something which happened, and for nothing on the agent that could be

@@ -26,12 +26,18 @@ type served struct {
 
 func serve(t *testing.T, agent *agentfake.Agent) served {
 	t.Helper()
+	return serveAt(t, text(agent.Addr()))
+}
+
+// serveAt is serve for an address that may be unknown.
+func serveAt(t *testing.T, address tftypes.Value) served {
+	t.Helper()
 	s := served{t: t, server: providerserver.NewProtocol6(New("test")())()}
 	var err error
 	if s.schemas, err = s.server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	config := s.value(s.schemas.Provider.Block, map[string]tftypes.Value{"address": tftypes.NewValue(tftypes.String, agent.Addr())})
+	config := s.value(s.schemas.Provider.Block, map[string]tftypes.Value{"address": address})
 	resp, err := s.server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: config})
 	if err != nil || len(resp.Diagnostics) > 0 {
 		t.Fatalf("configure: %v, %s", err, said(resp.Diagnostics))
@@ -58,10 +64,12 @@ func (s served) value(block *tfprotov6.SchemaBlock, set map[string]tftypes.Value
 	return &v
 }
 
-// invoke runs an action and returns its lines of progress, sorted, and what it complained of.
-func (s served) invoke(name string, set map[string]tftypes.Value) (progress []string, complaint string) {
+// action plans an action, and returns its configuration and what the plan complained of.
+func (s served) action(name string, set map[string]tftypes.Value) (
+	actions tfprotov6.ProviderServerWithActions, config *tfprotov6.DynamicValue, complaint string, //nolint:staticcheck // the interface of this version of the library
+) {
 	s.t.Helper()
-	actions, ok := s.server.(tfprotov6.ProviderServerWithActions) //nolint:staticcheck // the interface of this version of the library
+	actions, ok := s.server.(tfprotov6.ProviderServerWithActions) //nolint:staticcheck // as above
 	if !ok {
 		s.t.Fatal("the provider has no actions")
 	}
@@ -69,13 +77,20 @@ func (s served) invoke(name string, set map[string]tftypes.Value) (progress []st
 	if !ok {
 		s.t.Fatalf("there is no action %s", name)
 	}
-	config := s.value(schema.Schema.Block, set)
+	config = s.value(schema.Schema.Block, set)
 	plan, err := actions.PlanAction(s.t.Context(), &tfprotov6.PlanActionRequest{ActionType: name, Config: config})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if len(plan.Diagnostics) > 0 {
-		return nil, said(plan.Diagnostics)
+	return actions, config, said(plan.Diagnostics)
+}
+
+// invoke plans and runs an action, and returns its lines of progress, sorted, and what either complained of.
+func (s served) invoke(name string, set map[string]tftypes.Value) (progress []string, complaint string) {
+	s.t.Helper()
+	actions, config, complaint := s.action(name, set)
+	if complaint != "" {
+		return nil, complaint
 	}
 	resp, err := actions.InvokeAction(s.t.Context(), &tfprotov6.InvokeActionRequest{ActionType: name, Config: config})
 	if err != nil {
@@ -162,6 +177,48 @@ func TestActionForceLeaveAndRejoin(t *testing.T) {
 	}
 	if _, complaint := s.invoke("gossip_rejoin", peers("10.0.0.9:7946")); !strings.Contains(complaint, "No peer could be reached") {
 		t.Errorf("complaint %q", complaint)
+	}
+}
+
+// With preflight, and only then, the plan finds out that an agent is down or refuses; an address that is not known yet is not
+// waited for.
+func TestActionPreflight(t *testing.T) {
+	t.Parallel()
+	gone, shut := agentfake.New(t, "n1", ""), agentfake.New(t, "n2", "open-sesame")
+	gone.Stop()
+	down, refusing, well := serve(t, gone), serve(t, shut), serve(t, agentfake.New(t, "n3", ""))
+	unknown := serveAt(t, tftypes.NewValue(tftypes.String, tftypes.UnknownValue))
+	for name, arguments := range map[string]map[string]tftypes.Value{
+		"gossip_event":       {"name": text("deploy")},
+		"gossip_query":       {"name": text("uptime")},
+		"gossip_force_leave": {"name": text("gone")},
+		"gossip_rejoin":      {"peers": tftypes.NewValue(tftypes.Set{ElementType: tftypes.String}, []tftypes.Value{text("10.0.0.8")})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for what, tt := range map[string]struct {
+				served served
+				want   string
+			}{
+				"down":     {down, "Check that the agent runs"},
+				"refusing": {refusing, "GOSSIP_RPC_AUTH"},
+				"well":     {well, ""},
+				"unknown":  {unknown, ""},
+			} {
+				tt.served.t = t
+				for _, asked := range []bool{false, true} {
+					set := maps.Clone(arguments)
+					want := ""
+					if asked {
+						set["preflight"], want = tftypes.NewValue(tftypes.Bool, true), tt.want
+					}
+					_, _, complaint := tt.served.action(name, set)
+					if (complaint == "") != (want == "") || !strings.Contains(complaint, want) {
+						t.Errorf("agent %s, preflight %v: the plan says %q, want %q", what, asked, complaint, want)
+					}
+				}
+			}
+		})
 	}
 }
 
