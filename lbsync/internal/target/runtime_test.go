@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,14 +139,18 @@ func (d *driven) Reload(context.Context, adapter.Cause) error {
 	return nil
 }
 
-// killing is a store at which the process may die, before or after it saves.
+// killing is a store at which the process may die, before or after it saves, or that is full.
 type killing struct {
 	*record.Store
 	kill *int
+	full error
 }
 
 func (k killing) SaveTarget(id string, t record.Target) error {
 	die(k.kill)
+	if k.full != nil {
+		return k.full
+	}
 	err := k.Store.SaveTarget(id, t)
 	die(k.kill)
 	return err
@@ -152,6 +158,9 @@ func (k killing) SaveTarget(id string, t record.Target) error {
 
 func (k killing) SaveFallback(id string, files [][]byte) error {
 	die(k.kill)
+	if k.full != nil {
+		return k.full
+	}
 	return k.Store.SaveFallback(id, files)
 }
 
@@ -162,6 +171,7 @@ type rig struct {
 	store *record.Store
 	cfg   config.Target
 	shape string
+	full  error // what the store says
 }
 
 func newRig(t *testing.T) *rig {
@@ -191,7 +201,7 @@ func (r *rig) pass(servers string, kill *int) (res target.Result, lived bool, er
 	for _, name := range strings.Fields(servers) {
 		set.Servers = append(set.Servers, pool.Server{Name: name, State: pool.Active})
 	}
-	tgt := target.New(r.cfg, &driven{balancer: r.balancer, shape: r.shape, kill: kill}, killing{r.store, kill})
+	tgt := target.New(r.cfg, &driven{balancer: r.balancer, shape: r.shape, kill: kill}, killing{r.store, kill, r.full})
 	res, err = tgt.Apply(context.Background(), adapter.Pools{Services: adapter.Services{"web": set}}, leave)
 	return res, true, err
 }
@@ -386,5 +396,40 @@ func TestKilled(t *testing.T) {
 		if points < 8 {
 			t.Errorf("%s: it could die at %d points only", tt.name, points)
 		}
+	}
+}
+
+// TestFullState: where the state folder is full or may not be written, the file stays as it was, for what is in it would not be
+// known later. Servers change at runtime if that is wished; and all is well with the first pass that can be recorded.
+func TestFullState(t *testing.T) {
+	t.Parallel()
+	for _, full := range []error{syscall.ENOSPC, syscall.EROFS, fs.ErrPermission} {
+		r := newRig(t)
+		r.ok("a")
+		r.want("one", "a", 1)
+		fails := func(servers, serves string) {
+			t.Helper()
+			res, _, err := r.pass(servers, nil)
+			var failure *target.Error
+			if !errors.As(err, &failure) || failure.Stage != target.StageState || !errors.Is(err, full) || res.Wrote {
+				t.Errorf("got %+v, %v", res, err)
+			}
+			r.want("one", serves, 0)
+			if data, err := os.ReadFile(r.dest); err != nil || string(data) != "one\na\n" {
+				t.Errorf("the file is %q, %v", data, err)
+			}
+		}
+		r.full = full
+		fails("a b", "a")
+		r.withoutFile = true
+		fails("a b", "a b")
+		fails("b", "b")
+		r.shape = "two"
+		fails("b c", "b") // a reload would load the old file
+		r.full = nil
+		r.ok("b c")
+		r.want("two", "b c", 1)
+		r.ok("b")
+		r.want("two", "b", 0)
 	}
 }
