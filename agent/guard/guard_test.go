@@ -210,6 +210,14 @@ func TestWindow(t *testing.T) {
 	w.Spend(start.Add(time.Minute), 6, 0) // spends nothing, begins nothing
 	check(time.Hour, 100, 34)
 
+	w.Spend(start.Add(time.Hour), 100, 30)
+	again := guard.Window{Length: time.Minute, Ratio: 0.34}
+	again.Resume(w.Spent())
+	w = again
+	check(time.Hour+time.Second, 70, 4)
+	check(0, 70, 24) // the clock was set back
+	check(time.Hour+time.Minute, 70, 24)
+
 	var none guard.Window
 	none.Spend(start, 3, 3)
 	if got := none.Budget(start, 3); got != -1 {

@@ -60,14 +60,14 @@ func recorded(in invocation) (reconcile.Status, error) {
 	out := reconcile.Status{Overrides: overrides.Live(time.Now()), Agent: reconcile.AgentStatus{Address: in.cfg.Source.Address, Members: map[string]int{}}}
 	for _, cfg := range in.cfg.Services {
 		s := reconcile.ServiceStatus{Name: cfg.Name, Servers: []reconcile.InstanceStatus{}, Held: []reconcile.Reason{}, Refused: []reconcile.Reason{}}
-		list, known, err := store.Service(cfg.Name)
+		kept, known, err := store.Service(cfg.Name)
 		if err != nil {
 			return out, err
 		}
 		if !known {
 			s.Waiting = "nothing is recorded of it"
 		}
-		for _, i := range list {
+		for _, i := range kept.Instances {
 			if i.State != instance.Out {
 				s.Servers = append(s.Servers, reconcile.InstanceStatus{Name: i.Server.Name, State: i.State, Since: i.Since,
 					Address: i.Server.HostPort(), Weight: i.Server.Weight, Backup: i.Server.Backup})

@@ -52,10 +52,16 @@ type Overrides struct {
 	Ack   string          // the held removals whose SetHash this is may go
 }
 
+// Kept is what of a service must outlive the process.
+type Kept struct {
+	Instances []instance.Instance `json:"instances"` // sorted by name
+	Window    guard.Spent         `json:"window,omitzero"`
+}
+
 // Initial is where a service starts from.
 type Initial struct {
 	// Last is what was true last, if Known.
-	Last  []instance.Instance
+	Last  Kept
 	Known bool
 	// Unsure says why an empty first set must not be acted on, as a clause; empty if it may.
 	Unsure string
@@ -123,14 +129,14 @@ func (d *Decider) Known() []Status {
 	return sets
 }
 
-// Instances returns what is to be kept of a service, sorted by name.
-func (d *Decider) Instances(name string) []instance.Instance {
+// Kept returns what is to be kept of a service.
+func (d *Decider) Kept(name string) Kept {
 	for _, s := range d.services {
 		if s.cfg.Name == name {
-			return s.list()
+			return Kept{s.list(), s.window.Spent()}
 		}
 	}
-	return nil
+	return Kept{}
 }
 
 // Step looks at the view and carries out what is due; now makes everything due that is allowed. It returns

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent/api"
+	"github.com/seed-645ce708/gossip/agent/guard"
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
@@ -52,10 +53,10 @@ func web(guard config.Guard) []config.Service {
 }
 
 // active returns instances as a run before this one left them.
-func active(text string) []instance.Instance {
-	var out []instance.Instance
+func active(text string) decide.Kept {
+	var out decide.Kept
 	for _, srv := range desired.Evaluate(desired.Spec{Name: "web", Published: "web"}, members(text)).Service.Servers {
-		out = append(out, instance.Instance{Server: srv, State: pool.Active, Since: start.Add(-time.Hour), Ask: instance.Wants, AskSince: start.Add(-time.Hour)})
+		out.Instances = append(out.Instances, instance.Instance{Server: srv, State: pool.Active, Since: start.Add(-time.Hour), Ask: instance.Wants, AskSince: start.Add(-time.Hour)})
 	}
 	return out
 }
@@ -316,6 +317,33 @@ func TestFlaps(t *testing.T) {
 	}
 }
 
+// TestRestartsInAWindow: who is started again and again removes no more failed servers in a window than who is not.
+func TestRestartsInAWindow(t *testing.T) {
+	t.Parallel()
+	half := config.Guard{MinServers: 1, MaxRemoval: 0.5, Window: time.Minute}
+	for _, s := range []struct {
+		what  string
+		after time.Duration // from one start to the next
+		want  string
+	}{
+		{"within the window", time.Second, "b c 1 held"},
+		{"after it", time.Minute, "c 0 held"},
+		{"and the clock was set back", -time.Hour, "c 0 held"},
+	} {
+		kept, at := active("a b c"), start
+		kept.Window = guard.Spent{Begin: start, Size: 2, Removed: 0}
+		var st decide.Status
+		for _, view := range []string{"a=failed b c", "b=failed c"} {
+			d := decide.New(web(half), map[string]decide.Initial{"web": {Known: true, Last: kept}})
+			all, _ := d.Step(at, decide.View{Members: members(view)}, true)
+			kept, st, at = d.Kept("web"), all[0], at.Add(s.after)
+		}
+		if got := fmt.Sprintf("%s %d held", set(st.Service), len(st.Held)); got != s.want {
+			t.Errorf("started %s: %s, want %s", s.what, got, s.want)
+		}
+	}
+}
+
 // TestFacts: what the balancers say ends probation and drains.
 func TestFacts(t *testing.T) {
 	t.Parallel()
@@ -327,7 +355,7 @@ func TestFacts(t *testing.T) {
 		all, _ := d.Step(at, decide.View{Members: members(view), Facts: map[string]decide.Facts{"web": facts}}, true)
 		st = all[0]
 		out := ""
-		for _, i := range d.Instances("web") {
+		for _, i := range d.Kept("web").Instances {
 			out += i.Server.Name + "=" + string(i.State) + " "
 		}
 		return strings.TrimSpace(out)

@@ -42,7 +42,8 @@ func newService(cfg config.Service, in Initial) *service {
 	s := &service{cfg: cfg, known: in.Known, unsure: in.Unsure, gen: 1, instances: map[string]*tracked{},
 		rules:  instance.Rules{FailedGrace: g.FailedGrace, DrainTimeout: cfg.Drain.Timeout, Flap: instance.Flap(g.Flap)},
 		window: guard.Window{Length: g.Window, Ratio: g.MaxRemoval}, heldSince: map[string]time.Time{}}
-	for _, i := range in.Last {
+	s.window.Resume(in.Last.Window)
+	for _, i := range in.Last.Instances {
 		s.instances[i.Server.Name] = &tracked{i, s.gen}
 	}
 	if g.AllowEmpty {

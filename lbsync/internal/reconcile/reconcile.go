@@ -21,7 +21,6 @@ import (
 	"github.com/seed-645ce708/gossip/lbsync/internal/config"
 	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
-	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
 	"github.com/seed-645ce708/gossip/lbsync/internal/metrics"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
 	"github.com/seed-645ce708/gossip/lbsync/internal/permit"
@@ -37,8 +36,8 @@ type Source interface {
 
 // Store keeps what must outlive the process; record.Store is one.
 type Store interface {
-	Service(name string) ([]instance.Instance, bool, error)
-	SaveService(name string, instances []instance.Instance) error
+	Service(name string) (decide.Kept, bool, error)
+	SaveService(name string, kept decide.Kept) error
 	Node() (pool.Node, error)
 	SaveNode(pool.Node) error
 	Overrides() (override.List, error)
@@ -272,7 +271,7 @@ func (l *Loop) keep(st decide.Status, now time.Time) time.Time {
 		return due
 	}
 	l.saved[name], l.unsaved[name] = now, false
-	if err := l.store.SaveService(name, l.decider.Instances(name)); err != nil {
+	if err := l.store.SaveService(name, l.decider.Kept(name)); err != nil {
 		l.log.Error("the last good set could not be saved", "service", name, "error", err)
 	}
 	return time.Time{}
@@ -286,7 +285,7 @@ func (l *Loop) flush() {
 		if !unsaved {
 			continue
 		}
-		if err := l.store.SaveService(name, l.decider.Instances(name)); err != nil {
+		if err := l.store.SaveService(name, l.decider.Kept(name)); err != nil {
 			l.log.Error("the last good set could not be saved", "service", name, "error", err)
 		}
 	}
@@ -374,7 +373,7 @@ const maxHint = 10
 // serves returns an error unless the member is one that serves it, or did. The caller holds mu.
 func (l *Loop) serves(service, member string) error {
 	var names []string
-	for _, i := range l.decider.Instances(service) {
+	for _, i := range l.decider.Kept(service).Instances {
 		if i.Server.Name == member {
 			return nil
 		}

@@ -150,7 +150,7 @@ func (l *Loop) Status() Status {
 
 func (l *Loop) serviceStatus(name string) ServiceStatus {
 	out := ServiceStatus{Name: name, Waiting: "no view of the members yet", Servers: []InstanceStatus{}, Held: []Reason{}, Refused: []Reason{}}
-	for _, i := range l.decider.Instances(name) {
+	for _, i := range l.decider.Kept(name).Instances {
 		if i.State != instance.Out {
 			out.Servers = append(out.Servers, InstanceStatus{i.Server.Name, i.State, i.Since, i.Server.HostPort(), i.Server.Weight, i.Server.Backup})
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-645ce708/gossip/lbsync/internal/atomicfile"
+	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
@@ -241,27 +242,27 @@ func resolve(dest string) string {
 
 // service is what is kept of a service. Servers were kept by the first version, without histories.
 type service struct {
-	Instances []instance.Instance `json:"instances"`
-	Servers   []desired.Server    `json:"servers,omitempty"`
+	decide.Kept
+	Servers []desired.Server `json:"servers,omitempty"`
 }
 
-// Service returns the instances of a service as they were last, and false if nothing is known.
-func (s *Store) Service(name string) ([]instance.Instance, bool, error) {
-	var kept service
-	ok, err := s.load("service-"+name, &kept)
-	for _, srv := range kept.Servers {
+// Service returns what was kept of a service, and false if nothing was.
+func (s *Store) Service(name string) (decide.Kept, bool, error) {
+	var last service
+	ok, err := s.load("service-"+name, &last)
+	for _, srv := range last.Servers {
 		state := pool.Active
 		if srv.Drain {
 			state = pool.Draining
 		}
-		kept.Instances = append(kept.Instances, instance.Instance{Server: srv, State: state, Ask: instance.Wants})
+		last.Instances = append(last.Instances, instance.Instance{Server: srv, State: state, Ask: instance.Wants})
 	}
-	return kept.Instances, ok, err
+	return last.Kept, ok, err
 }
 
-// SaveService keeps the instances of a service.
-func (s *Store) SaveService(name string, instances []instance.Instance) error {
-	return s.save("service-"+name, service{Instances: instances})
+// SaveService keeps a service.
+func (s *Store) SaveService(name string, kept decide.Kept) error {
+	return s.save("service-"+name, service{Kept: kept})
 }
 
 // Node returns the member beside the balancers as it was last; the zero value if it was never known.

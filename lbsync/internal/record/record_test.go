@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-645ce708/gossip/agent/guard"
+	"github.com/seed-645ce708/gossip/lbsync/internal/decide"
 	"github.com/seed-645ce708/gossip/lbsync/internal/desired"
 	"github.com/seed-645ce708/gossip/lbsync/internal/instance"
 	"github.com/seed-645ce708/gossip/lbsync/internal/override"
@@ -33,11 +35,12 @@ func TestStore(t *testing.T) {
 		t.Errorf("opened twice: %v", err)
 	}
 	server := desired.Server{Name: "a", Addr: netip.MustParseAddr("fd00::1"), Port: 80, Weight: 5, Backup: true, Tags: map[string]string{"k": "v"}}
-	instances := []instance.Instance{{Server: server, State: pool.Suspect, Since: time.Unix(1, 0).UTC(), Ask: instance.Failed, Points: 1.5}}
-	if err := s.SaveService("web", instances); err != nil {
+	kept := decide.Kept{Instances: []instance.Instance{{Server: server, State: pool.Suspect, Since: time.Unix(1, 0).UTC(), Ask: instance.Failed, Points: 1.5}},
+		Window: guard.Spent{Begin: time.Unix(3, 0).UTC(), Size: 4, Removed: 2}}
+	if err := s.SaveService("web", kept); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok, err := record.Peek(dir).Service("web"); !reflect.DeepEqual(got, instances) || !ok || err != nil {
+	if got, ok, err := record.Peek(dir).Service("web"); !reflect.DeepEqual(got, kept) || !ok || err != nil {
 		t.Errorf("got %+v, %t, %v", got, ok, err)
 	}
 	node := pool.Node{Name: "lb-1", Addr: netip.MustParseAddr("10.0.0.9"), Tags: map[string]string{"zone": "eu"}}
@@ -54,7 +57,7 @@ func TestStore(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "service-old.json"), []byte(old), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok, err := s.Service("old"); len(got) != 2 || got[0].State != pool.Active || got[1].State != pool.Draining || !ok || err != nil {
+	if got, ok, err := s.Service("old"); len(got.Instances) != 2 || got.Instances[0].State != pool.Active || got.Instances[1].State != pool.Draining || !ok || err != nil {
 		t.Errorf("by the first version: %+v, %t, %v", got, ok, err)
 	}
 	list := override.List{{Kind: override.Hold, Service: "web", Until: time.Unix(2, 0).UTC()}}
