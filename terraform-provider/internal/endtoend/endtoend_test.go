@@ -145,3 +145,31 @@ func TestDevOverrides(t *testing.T) {
 		t.Errorf("%d events were fired, want 1; apply printed:\n%s", len(agent.Events()), out)
 	}
 }
+
+// A resource for each member, which by_name is for.
+func TestForEachMember(t *testing.T) {
+	t.Parallel()
+	agent := agentfake.New(t, "n1", "")
+	agent.SetMembers(agentfake.Member("n2", "10.0.0.2", 7946, "alive", nil))
+	w := tftest.NewWorkspace(t, provider, "GOSSIP_RPC_ADDR="+agent.Addr())
+	w.Write(t, "main.tf", source+`
+data "gossip_members" "all" {}
+resource "terraform_data" "each" {
+  for_each = data.gossip_members.all.by_name
+  input    = "${each.value.address}:${each.value.port}"
+}
+output "made" {
+  value = { for name, made in terraform_data.each : name => made.output }
+}
+`)
+	w.Run(t, "init")
+	w.Run(t, "apply", "-auto-approve")
+	w.Run(t, "plan", "-detailed-exitcode") // fails if there is any change
+	if out := w.Run(t, "output", "-json", "made"); strings.TrimSpace(out) != `{"n1":"127.0.0.1:7946","n2":"10.0.0.2:7946"}` {
+		t.Errorf("made %s", out)
+	}
+	agent.SetMembers()
+	if out := w.Run(t, "apply", "-auto-approve"); !strings.Contains(out, "0 added, 0 changed, 1 destroyed") {
+		t.Errorf("with a member gone, apply printed:\n%s", out)
+	}
+}

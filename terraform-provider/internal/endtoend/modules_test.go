@@ -1,7 +1,9 @@
 package endtoend
 
 import (
+	"archive/zip"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,8 +168,9 @@ data "gossip_keyring" "r" {
 	w.Run(t, "init")
 	printed := w.Run(t, "plan", "-out=plan.bin") + w.Run(t, "show", "-json", "plan.bin") + w.Run(t, "apply", "-auto-approve", "plan.bin")
 	printed += w.Run(t, "show", "-json")
-	texts := map[string]string{"what is printed": printed}
-	for what, file := range map[string]string{"the state": filepath.Join(w.Dir, "terraform.tfstate"), "the plan": filepath.Join(w.Dir, "plan.bin"), "the log": log} {
+	texts := unpacked(t, filepath.Join(w.Dir, "plan.bin"))
+	texts["what is printed"] = printed
+	for what, file := range map[string]string{"the state": filepath.Join(w.Dir, "terraform.tfstate"), "the log": log} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -181,7 +184,28 @@ data "gossip_keyring" "r" {
 			}
 		}
 	}
-	if !strings.Contains(texts["the log"], "gossip") || len(texts["the state"]) == 0 {
-		t.Error("the log or the state is not that of this run")
+	for what, word := range map[string]string{"the log": "gossip", "the state": "payload_wo_version", "the plan's tfplan": "payload_wo_version"} {
+		if !strings.Contains(texts[what], word) {
+			t.Errorf("%s has no word of this run, so it proves nothing", what)
+		}
 	}
+}
+
+// unpacked returns the parts of a saved plan, which is a compressed archive.
+func unpacked(t *testing.T, file string) map[string]string {
+	t.Helper()
+	plan, err := zip.OpenReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = plan.Close() }() // only read
+	parts := map[string]string{}
+	for _, f := range plan.File {
+		text, err := fs.ReadFile(plan, f.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts["the plan's "+f.Name] = string(text)
+	}
+	return parts
 }

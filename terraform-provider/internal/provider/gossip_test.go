@@ -121,8 +121,8 @@ data "gossip_keyring" "r" {
 resource "gossip_event" "deploy" {
   name     = "deploy"
   triggers = { version = %q }
-  wait     = {}
-  gate     = { query = "deployed" }
+  wait     = { timeout = "1m" }
+  gate     = { query = "deployed", query_timeout = "1m" }
 }
 data "gossip_service" "web" {
   name  = "web"

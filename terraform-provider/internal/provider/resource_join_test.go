@@ -83,7 +83,7 @@ func TestAccJoinWaitNotMet(t *testing.T) {
 	t.Parallel()
 	agent := agentfake.New(t, "n1", "")
 	apply(t, resource.TestStep{
-		Config:      provided(agent, join("peers = [\"10.0.0.2:7946\"]\n wait = { min = 3, poll = \"10ms\" }\n timeouts = { create = \"5s\" }")),
+		Config:      provided(agent, join("peers = [\"10.0.0.2:7946\"]\n wait = { min = 3, poll = \"10ms\" }\n timeouts = { create = \"10s\" }")),
 		ExpectError: saying("2 of 3 members after"),
 	})
 }

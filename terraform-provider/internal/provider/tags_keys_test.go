@@ -216,6 +216,17 @@ func TestAccKeyRotation(t *testing.T) {
 				return nil
 			},
 		},
+		resource.TestStep{ // and again; a fresh ephemeral value is not what it gets, as the version is the same
+			PreConfig:        func() { agent.SetKeys(3, secondKey, map[string]int{oldKey: 3, secondKey: 2}) },
+			Config:           provided(agent, keyBlock(firstKey, "2", "true")),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, "gossip_key.k"),
+			Check: func(*terraform.State) error {
+				if keys, _ := agent.Keys(); keys[secondKey] != 3 || keys[firstKey] != 0 {
+					return errorf("the keys are %v", keys)
+				}
+				return nil
+			},
+		},
 		resource.TestStep{ // somebody changed over by hand
 			PreConfig:        func() { agent.SetKeys(3, oldKey, map[string]int{oldKey: 3, secondKey: 3}) },
 			Config:           provided(agent, keyBlock(secondKey, "2", "true")),

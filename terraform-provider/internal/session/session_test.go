@@ -15,7 +15,7 @@ import (
 func quick(addrs ...string) session.Config {
 	return session.Config{
 		Addrs:   addrs,
-		Timeout: 10 * time.Second,
+		Timeout: time.Minute,
 		Retry:   session.Retry{Max: 2, MinWait: time.Millisecond, MaxWait: time.Millisecond},
 	}
 }
