@@ -1,11 +1,13 @@
 // Package render fills the operator's own templates, for files that the built-in forms of a driver do not
 // cover. They are Go's text/template; their data and functions are [Data] and [Funcs]. There is no clock, no
 // random number and no way to run anything: the same servers give the same bytes, which is
-// checked by rendering twice.
+// checked by rendering twice. What a template produces and how much it does are bounded, so that one that would never end holds up
+// nothing.
 package render
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,16 +68,19 @@ func Load(path string) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	return parse(path, string(text), filepath.Dir(path))
+	return newTemplate(path, string(text), filepath.Dir(path))
 }
 
 // Parse parses the text of a template; name is for errors. Its function file reads below the working folder.
-func Parse(name, text string) (*Template, error) { return parse(name, text, ".") }
+func Parse(name, text string) (*Template, error) { return newTemplate(name, text, ".") }
 
-func parse(name, text, dir string) (*Template, error) {
-	tmpl, err := template.New(name).Option("missingkey=error").Funcs(Funcs(dir)).Parse(text)
+func newTemplate(name, text, dir string) (*Template, error) {
+	tmpl, err := template.New(name).Option("missingkey=error").Funcs(Funcs(dir)).Funcs(noSteps).Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w", err) // says "template: name:line: what" itself
+	}
+	if err := countSteps(tmpl); err != nil {
+		return nil, err
 	}
 	return &Template{name: name, tmpl: tmpl}, nil
 }
@@ -100,8 +105,16 @@ func (t *Template) Execute(data Data) ([]byte, error) {
 }
 
 func (t *Template) once(data Data) ([]byte, error) {
+	counting, err := t.tmpl.Clone()
+	if err != nil {
+		return nil, err
+	}
 	var out bounded
-	if err := t.tmpl.Execute(&out, data); err != nil {
+	if err := counting.Funcs(newSteps()).Execute(&out, data); err != nil {
+		var endless *stepsError
+		if errors.As(err, &endless) {
+			return nil, fmt.Errorf("template: %s:%d: %w", t.name, endless.line, endless)
+		}
 		return nil, fmt.Errorf("%w", err)
 	}
 	return out.Bytes(), nil

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -64,6 +65,12 @@ func TestExecute(t *testing.T) {
 		"fails on purpose": {`{{fail "no zone"}}`, "", "no zone"},
 		"doubles":          {`{{$x := "aaaaaaaa"}}{{range split "," ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"}}{{$x = printf "%s%s" $x $x}}{{end}}`, "", "larger than"},
 		"squares":          {`{{$x := "aaaaaaaa"}}{{range split "," ",,,,,,,"}}{{$x = replace "a" $x $x}}{{end}}`, "", "larger than"},
+		"endless":          {"a\n{{range 9223372036854775807}}{{end}}", "", "template: t.tmpl:2: it goes round here"},
+		"endless, inside":  {"{{if true}}{{with 1}}{{range 1000000}}\n{{range $.Services.web.Servers}}{{end}}{{end}}{{end}}{{end}}", "", "template: t.tmpl:2: it goes"},
+		"endless, else":    {"{{range 0}}{{else}}{{range $i := 9223372036854775807}}{{end}}{{end}}", "", "it goes round here"},
+		"endless calls":    {`{{define "a"}}{{template "b"}}{{template "b"}}{{end}}{{define "b"}}{{if true}}{{template "a"}}{{end}}{{end}}{{template "a"}}`, "", "t.tmpl"},
+		"doubling calls":   {doubling(40), "", "it goes round here"},
+		"many turns":       {"{{range 100000}}{{end}}{{range $i := 3}}{{$i}}{{if eq $i 1}}{{break}}{{end}}{{else}}x{{end}}{{block \"b\" .}}y{{end}}", "01y\n", ""},
 		"too large":        {`{{range split "," ",,,,,,,,,,,,,,,,,,,"}}{{printf "%999999d" 1}}{{end}}`, "", "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,4 +99,14 @@ func TestParseError(t *testing.T) {
 	if _, err := render.Parse("t.tmpl", "ok\n{{nonsense}}"); err == nil || !strings.Contains(err.Error(), "t.tmpl:2") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// doubling is a text whose templates call each other twice, n deep.
+func doubling(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{{define \"t%d\"}}{{template \"t%d\"}}{{template \"t%d\"}}{{end}}", i, i+1, i+1)
+	}
+	fmt.Fprintf(&b, "{{define \"t%d\"}}{{end}}{{template \"t0\"}}", n)
+	return b.String()
 }
