@@ -14,8 +14,11 @@ import (
 // Record is one resource record in uncompressed wire form. Equal records are equal strings.
 type Record string
 
-// Of returns the records of a set in order. The owner is fully qualified.
+// Of returns the records of a set in order; no set has none. The owner is fully qualified.
 func Of(owner string, set *zone.RRset) []dns.RR {
+	if set == nil {
+		return nil
+	}
 	rrs := make([]dns.RR, 0, set.Len())
 	h := dns.RR_Header{Name: owner, Rrtype: uint16(set.Type), Class: dns.ClassINET, Ttl: set.TTL}
 	for i := range set.Len() {
@@ -61,11 +64,9 @@ func Pack(rr dns.RR) (Record, error) {
 // PackAll returns the compact forms of a set's records. A record that cannot be packed, which would be our mistake, is
 // left out: so it is from answers.
 func PackAll(owner string, set *zone.RRset) []Record {
-	if set == nil {
-		return nil
-	}
-	out := make([]Record, 0, set.Len())
-	for _, rr := range Of(owner, set) {
+	rrs := Of(owner, set)
+	out := make([]Record, 0, len(rrs))
+	for _, rr := range rrs {
 		if r, err := Pack(rr); err == nil {
 			out = append(out, r)
 		}
@@ -85,26 +86,39 @@ func (r Record) RR() dns.RR {
 // String returns the record as a line of a zone file.
 func (r Record) String() string { return r.RR().String() }
 
-// Diff returns what has to go from old and to be added to it to make it now, each in its order.
+// Diff returns what has to go from old and to be added to it to make it now, each in its order. See zone.Places for what
+// it costs.
 func Diff(old, now []Record) (gone, added []Record) {
-	had := make(map[Record]bool, len(old))
-	for _, r := range old {
-		had[r] = true
+	from, to := zone.Places(old, now)
+	for _, i := range from {
+		gone = append(gone, old[i])
 	}
-	kept := make(map[Record]bool, len(now))
-	for _, r := range now {
-		if had[r] {
-			kept[r] = true
-		} else {
-			added = append(added, r)
-		}
-	}
-	for _, r := range old {
-		if !kept[r] {
-			gone = append(gone, r)
-		}
+	for _, i := range to {
+		added = append(added, now[i])
 	}
 	return gone, added
+}
+
+// Patch returns the list without those that are gone, and with those added: in the places of the others while there are some, so
+// that Diff need not look for them, then behind. It does not change the list.
+func Patch(list, gone, added []Record) []Record {
+	out := make([]Record, 0, max(len(list)+len(added)-len(gone), 0))
+	left := make(map[Record]struct{}, len(gone))
+	for _, r := range gone {
+		left[r] = struct{}{}
+	}
+	for _, r := range list {
+		if len(left) > 0 {
+			if _, ok := left[r]; ok {
+				if len(added) == 0 {
+					continue
+				}
+				r, added = added[0], added[1:]
+			}
+		}
+		out = append(out, r)
+	}
+	return append(out, added...)
 }
 
 // Text returns a string as it stands in dns.TXT. It must fit into one string of such a record.

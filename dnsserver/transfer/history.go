@@ -97,17 +97,13 @@ func (h *history) size() (changes, bytes int) {
 func difference(old, now *zone.Zone) journal.Delta {
 	d := journal.Delta{FromSerial: old.Serial(), ToSerial: now.Serial(), From: soaRecord(old), To: soaRecord(now)}
 	for change := range zone.Diff(old, now) {
-		for _, t := range types {
-			before, after := zone.Apart(change.Old.Set(t), change.New.Set(t))
+		for before, after := range change.Apart() {
 			gone, added := record.Diff(record.PackAll(change.Owner, before), record.PackAll(change.Owner, after))
 			d.Removed, d.Added = append(d.Removed, gone...), append(d.Added, added...)
 		}
 	}
 	return d
 }
-
-// types are those of all records but the SOA record.
-var types = []zone.Type{zone.TypeA, zone.TypeNS, zone.TypePTR, zone.TypeTXT, zone.TypeAAAA, zone.TypeSRV}
 
 func soaRecord(z *zone.Zone) record.Record {
 	records := record.PackAll(z.Origin(), z.SOA())

@@ -55,13 +55,13 @@ func (l *ledger) at(owner string) *name {
 	return n
 }
 
-// want says that the records at a name are these from now on.
-func (l *ledger) want(owner string, records []record.Record) {
+// want says that these records at a name are not wanted any more, and those are from now on.
+func (l *ledger) want(owner string, gone, added []record.Record) {
 	if len(owner)+len(markerLabel) > maxName {
 		return
 	}
 	n := l.at(owner)
-	n.want, n.rejected = records, false
+	n.want, n.rejected = record.Patch(n.want, gone, added), false
 	l.dirty[owner] = struct{}{}
 }
 
@@ -156,8 +156,7 @@ func (l *ledger) done(changes []change) {
 	welcome := false
 	for _, c := range changes {
 		n := l.at(c.name)
-		n.have = slices.DeleteFunc(slices.Clone(n.have), func(r record.Record) bool { return slices.Contains(c.gone, r) })
-		n.have = append(n.have, c.added...)
+		n.have = record.Patch(n.have, c.gone, c.added)
 		n.owned = !c.remove
 		welcome = welcome || n.retried
 		n.retried = false

@@ -85,26 +85,30 @@ func (s *session) show(z *zone.Zone) {
 	}
 	if s.shown == nil {
 		for owner, n := range z.Names() {
-			s.want(z, names, owner, n)
+			s.want(z, names, zone.Delta{Owner: owner, New: n})
 		}
 	} else {
 		for change := range zone.Diff(s.shown, z) {
-			s.want(z, names, change.Owner, change.New)
+			s.want(z, names, change)
 		}
 	}
 	s.shown = z
 }
 
-// want notes what is wanted at one name. The names that say who serves our zone say nothing about the primary's.
-func (s *session) want(z *zone.Zone, names renamer, owner string, n zone.Name) {
-	if head, _ := strings.CutSuffix(owner, "."+z.Origin()); owner == z.Origin() || strings.HasPrefix(head, "ns-") && !strings.Contains(head, ".") {
+// want notes what is wanted otherwise at one name. The names that say who serves our zone say nothing about the primary's.
+func (s *session) want(z *zone.Zone, names renamer, change zone.Delta) {
+	head, _ := strings.CutSuffix(change.Owner, "."+z.Origin())
+	if change.Owner == z.Origin() || strings.HasPrefix(head, "ns-") && !strings.Contains(head, ".") {
 		return
 	}
-	var records []record.Record
-	for set := range n.Sets() {
-		records = append(records, names.records(record.Of(owner, set))...)
+	var gone, added []record.Record
+	for before, after := range change.Apart() {
+		gone = append(gone, names.records(record.Of(change.Owner, before))...)
+		added = append(added, names.records(record.Of(change.Owner, after))...)
 	}
-	s.ledger.want(names.name(owner), records)
+	if len(gone)+len(added) > 0 {
+		s.ledger.want(names.name(change.Owner), gone, added)
+	}
 }
 
 // below is the name that everything of ours is below of.

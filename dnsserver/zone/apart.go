@@ -13,11 +13,11 @@ func Apart(old, now *RRset) (gone, added *RRset) {
 	var g, a []int
 	switch old.Type {
 	case TypeA, TypeAAAA:
-		g, a = apart(old.Addrs, now.Addrs)
+		g, a = Places(old.Addrs, now.Addrs)
 	case TypePTR:
-		g, a = apart(old.Names, now.Names)
+		g, a = Places(old.Names, now.Names)
 	case TypeSRV:
-		g, a = apart(srvKeys(old.SRV), srvKeys(now.SRV))
+		g, a = Places(srvKeys(old.SRV), srvKeys(now.SRV))
 	default:
 		if old.Equal(now) {
 			return nil, nil
@@ -63,9 +63,10 @@ func srvKeys(list []SRV) []srvKey {
 // fewApart is up to how many candidates are looked for one by one.
 const fewApart = 16
 
-// apart returns the places of those in old that now lacks, and of those in now that old lacks, whatever their order. Both
-// are likely to agree place by place from the front (patched takes the last one into a gap) or from the back.
-func apart[T comparable](old, now []T) (gone, added []int) {
+// Places returns the places of those in old that now lacks, and of those in now that old lacks, whatever their order. It costs
+// next to nothing where both agree place by place from the front or from the back, as versions of a set do: what takes the
+// place of another comes where that was.
+func Places[T comparable](old, now []T) (gone, added []int) {
 	from, short := 0, min(len(old), len(now))
 	for from < short && old[from] == now[from] {
 		from++

@@ -41,7 +41,7 @@ func TestApart(t *testing.T) {
 				rng.Shuffle(len(now), func(a, b int) { now[a], now[b] = now[b], now[a] })
 			}
 		}
-		gone, added := apart(old, now)
+		gone, added := Places(old, now)
 		set := func(list []int) map[int]bool {
 			m := map[int]bool{}
 			for _, v := range list {

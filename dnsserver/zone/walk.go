@@ -38,6 +38,19 @@ type Delta struct {
 	Old, New Name   // a zero Name is not there
 }
 
+// Apart yields what the two differ in, as sets of one type each: of what is gone, what was added, or both. The SOA record is
+// left out.
+func (d Delta) Apart() iter.Seq2[*RRset, *RRset] {
+	return func(yield func(gone, added *RRset) bool) {
+		for _, t := range [...]Type{TypeA, TypeNS, TypePTR, TypeTXT, TypeAAAA, TypeSRV} {
+			gone, added := Apart(d.Old.Set(t), d.New.Set(t))
+			if (gone != nil || added != nil) && !yield(gone, added) {
+				return
+			}
+		}
+	}
+}
+
 // Diff yields the names in which two generations of a zone differ, in canonical order; the origin is one of them
 // unless the serial is the same. Its price depends on what differs, if one was made from the other. A name is among
 // them when the address of a target changed, too, and when its records came out the same: what is in the records
