@@ -20,8 +20,8 @@ func startSerf(t *testing.T, name string) string {
 		}
 		t.Skip("serf is not installed")
 	}
-	bind := loopback.Addr(t)
-	cmd := exec.Command("serf", "agent", "-node="+name, "-profile=local", "-bind="+bind, "-rpc-addr="+loopback.Addr(t))
+	bind, rpc := loopback.Addr(t), loopback.Addr(t)
+	cmd := exec.Command("serf", "agent", "-node="+name, "-profile=local", "-bind="+bind, "-rpc-addr="+rpc)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +29,14 @@ func startSerf(t *testing.T, name string) string {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()         // of a kill
 	})
-	agenttest.Poll(t, "serf listens", func() bool {
-		conn, err := net.Dial("tcp", bind)
+	agenttest.Poll(t, "serf takes commands, which it does last of all", func() bool {
+		conn, err := net.Dial("tcp", rpc)
 		if err != nil {
 			return false
 		}
 		_ = conn.Close() // it was there
 		return true
-	}, func() string { return bind })
+	}, func() string { return rpc })
 	return bind
 }
 

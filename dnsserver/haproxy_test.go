@@ -84,7 +84,7 @@ func (p *proxy) ask(command string) string {
 		return ""
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, command+"\n"); err != nil {
 		return ""
 	}

@@ -214,7 +214,7 @@ func ports(socket string) string {
 		return ""
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, "show servers state web\n"); err != nil {
 		return ""
 	}

@@ -94,7 +94,7 @@ func (r *rig) read(name string) string {
 // until polls for something that must become true.
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain until %s; log:\n%s", what, r.out)
 		}
@@ -104,7 +104,7 @@ func (r *rig) until(what string, ok func() bool) {
 // finish lets all handlers run to their end.
 func (r *rig) finish() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := r.runner.Stop(ctx); err != nil {
 		r.t.Fatalf("Stop: %v; log:\n%s", err, r.out)

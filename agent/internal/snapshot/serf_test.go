@@ -95,7 +95,7 @@ func (s *serf) must(command string, args ...string) string {
 
 func (s *serf) until(what string, ok func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited in vain for serf %s until %s; it said:\n%s", s.name, what, s.out)
 		}
