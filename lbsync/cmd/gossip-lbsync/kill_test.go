@@ -223,7 +223,7 @@ target "haproxy" "edge" {
 		t.Helper()
 		select {
 		case <-running.Done():
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("it was not killed:\n%s", running.Output())
 		}
 	}

@@ -381,7 +381,7 @@ func TestFamilies(t *testing.T) {
 // TestSocketFaults has the Runtime API full, and a line cut off after its first command.
 func TestSocketFaults(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, lbtest.HAProxy(t), func(c *config.Target) { c.HAProxy.Runtime.Timeout = 300 * time.Millisecond })
+	r := newRig(t, lbtest.HAProxy(t), func(c *config.Target) { c.HAProxy.Runtime.Timeout = 2 * time.Second })
 	one := listen(t, "one", "127.0.0.1:0")
 	r.must(pools())
 	var held []net.Conn
@@ -429,7 +429,7 @@ func TestSocketBreaks(t *testing.T) {
 			b := lbtest.HAProxy(t)
 			s := faulty(t, filepath.Join(b.Dir, "faulty.sock"), b.Admin)
 			r := newRig(t, b, func(c *config.Target) {
-				c.HAProxy.Runtime.Socket, c.HAProxy.Runtime.Timeout = filepath.Join(b.Dir, "faulty.sock"), 2*time.Second
+				c.HAProxy.Runtime.Socket, c.HAProxy.Runtime.Timeout = filepath.Join(b.Dir, "faulty.sock"), 5*time.Second
 			})
 			one, two := listen(t, "one", "127.0.0.1:0"), listen(t, "two", "127.0.0.1:0")
 			r.must(pools(one.server()))
@@ -587,7 +587,7 @@ func TestRemovalWithSessions(t *testing.T) {
 			r.must(pools())
 			r.must(pools(two.server()))
 			r.up("two")
-			take := 2 * time.Second
+			take := 8 * time.Second
 			if force {
 				take = time.Minute
 			}

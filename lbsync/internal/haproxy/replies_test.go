@@ -118,7 +118,7 @@ backend maphash
 
 	// While a request runs; and then as a whole line, with all there is to parse.
 	r := newRig(t, b, nil)
-	busy := r.slow(300 * time.Millisecond)
+	busy := r.slow(3 * time.Second)
 	r.eventually("it has no session", func() bool { return r.read()["dyn1"].Sessions > 0 })
 	if reply := raw(t, b.Admin, "set server web/dyn1 state maint;del server web/dyn1"); !strings.Contains(reply, "still has connections") || cli.Classify(strings.TrimSpace(reply)) != cli.Busy {
 		t.Errorf("busy: %q", reply)

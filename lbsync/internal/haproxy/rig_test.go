@@ -42,7 +42,7 @@ func newRig(t testing.TB, b *lbtest.Balancer, change func(*config.Target)) *rig 
 		Files:  []config.File{{Dest: b.Dest, Timeout: 30 * time.Second}},
 		Reload: config.Reload{Master: b.Socket, Timeout: 30 * time.Second},
 		HAProxy: &config.HAProxy{
-			Main: b.Main, Runtime: config.Runtime{Socket: b.Admin, Timeout: 5 * time.Second},
+			Main: b.Main, Runtime: config.Runtime{Socket: b.Admin, Timeout: 30 * time.Second},
 			Backends: []config.Backend{{
 				Name: "web", Service: "web", Mode: "http", Balance: "roundrobin",
 				Options: "check inter 50ms rise 2 fall 2", Servers: config.ServersNamed, Probation: true,
@@ -76,7 +76,7 @@ func pools(servers ...pool.Server) adapter.Pools {
 // pass makes one pass and returns what the last plan left over.
 func (r *rig) pass(p adapter.Pools) (adapter.Plan, error) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	rendered, err := r.a.Render(p)
 	if err != nil {
@@ -146,7 +146,7 @@ func (r *rig) read() map[string]adapter.ActualServer {
 // by sends a command as an operator would.
 func (r *rig) by(hand cli.Command) {
 	r.t.Helper()
-	if err := cli.New(r.b.Admin, 5*time.Second).Change(context.Background(), hand); err != nil {
+	if err := cli.New(r.b.Admin, 30*time.Second).Change(context.Background(), hand); err != nil {
 		r.t.Fatal(err)
 	}
 }

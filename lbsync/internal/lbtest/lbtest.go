@@ -108,17 +108,17 @@ func (p *Process) Output() string {
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Eventually polls until the condition is nil, and fails the test with its last error after half a minute.
+// Eventually polls until the condition is nil, and fails the test with its last error after two minutes.
 func Eventually(t testing.TB, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := condition()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30s: %v", err)
+			t.Fatalf("not within two minutes: %v", err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -220,7 +220,7 @@ func TestPrechecksAgree(t *testing.T) {
 // before.
 func TestBindClash(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(cfg *config.Target) { cfg.Reload.Timeout = 5 * time.Second })
+	r := newRig(t, func(cfg *config.Target) { cfg.Reload.Timeout = 10 * time.Second })
 	main, err := os.ReadFile(r.Main)
 	if err != nil {
 		t.Fatal(err)

@@ -87,14 +87,14 @@ func TestReadPID(t *testing.T) {
 func TestSignal(t *testing.T) {
 	t.Parallel()
 	pidFile := master(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for range 2 {
 		if err := Signal(ctx, pidFile, "USR2"); err != nil {
 			t.Errorf("a master that starts a worker: %v", err)
 		}
 	}
-	short, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	short, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := Signal(short, pidFile, "HUP"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no new worker") {
 		t.Errorf("a master that does nothing: %v", err)
@@ -115,7 +115,7 @@ func TestStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Not HUP: under nohup it would ignore that, as its parents do.
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := Signal(ctx, pidFile, "USR2"); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), "is another program") {
 		t.Errorf("it was sent a signal: %v", err)

@@ -339,7 +339,7 @@ func fake(t *testing.T, serve func(net.Conn)) *Client {
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-done })
-	return New(path, time.Second) // how long it is silent for the one that stalls, and enough for the others
+	return New(path, 3*time.Second) // how long it is silent for the one that stalls, and enough for the others
 }
 
 func readLine(conn net.Conn) {
