@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -17,7 +18,11 @@ import (
 // port (32768 and up): what is free then stays free until the program that it is meant for binds it.
 const firstPort, ports = 20000, 12000
 
-// given are the addresses that FreeAddr has returned.
+// claims is where a process holds the ports that it has given, whatever their host, so that no other one gives them meanwhile.
+// Only Linux has such an address; elsewhere two processes may still choose alike.
+const claims = "127.254.254.254"
+
+// given are the ports that FreeAddr has returned.
 var given sync.Map
 
 // Host returns a loopback address that nothing else uses, where the system has such, or 127.0.0.1.
@@ -28,28 +33,42 @@ func Host() string {
 	return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))}).String()
 }
 
-// FreeAddr returns host:port with a port that is free for both TCP and UDP, and no address twice. It may be called from
-// several goroutines.
+// FreeAddr returns host:port with a port that is free for both TCP and UDP, and no port twice: neither in this process nor, while
+// it lives, in another one. It may be called from several goroutines.
 func FreeAddr(host string) (string, error) {
 	for range 100 {
-		addr := net.JoinHostPort(host, strconv.Itoa(firstPort+rand.IntN(ports)))
-		if _, taken := given.LoadOrStore(addr, true); taken {
+		port := strconv.Itoa(firstPort + rand.IntN(ports))
+		if _, taken := given.LoadOrStore(port, true); taken {
 			continue
 		}
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
+		claim, err := net.ListenPacket("udp", net.JoinHostPort(claims, port))
+		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
-		u, err := net.ListenPacket("udp", addr)
-		if err == nil {
-			_ = u.Close() // only tried
-		}
-		_ = l.Close() // only tried
-		if err == nil {
+		addr := net.JoinHostPort(host, port)
+		if free(addr) {
+			given.Store(port, claim) // which keeps it open
 			return addr, nil
+		}
+		if claim != nil {
+			_ = claim.Close() // nothing came of it
 		}
 	}
 	return "", errors.New("a free port on " + host + ": none found from 20000 to 31999")
+}
+
+func free(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = l.Close() }() // only tried
+	u, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	_ = u.Close() // only tried
+	return true
 }
 
 // Addr returns a free address of a host of its own, and fails the test if there is none.

@@ -3,6 +3,7 @@ package loopback
 import (
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 )
 
@@ -19,6 +20,15 @@ func TestFreeAddr(t *testing.T) {
 			t.Errorf("%s is given twice", text)
 		}
 		seen[text] = true
+	}
+	if runtime.GOOS == "linux" { // another process would find the port claimed
+		for text := range seen {
+			_, port, _ := net.SplitHostPort(text)
+			if l, err := net.ListenPacket("udp", net.JoinHostPort(claims, port)); err == nil {
+				t.Errorf("%s is not claimed", text)
+				_ = l.Close() // only tried
+			}
+		}
 	}
 	if addr, err := FreeAddr("192.0.2.1"); err == nil {
 		t.Errorf("got %s, which is no address of this machine", addr)
