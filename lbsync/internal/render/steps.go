@@ -8,7 +8,7 @@ import (
 
 // MaxSteps bounds how many turns all loops of a template take, and how often it calls templates, together. A million turns take
 // about a second.
-const MaxSteps = 2_000_000
+const MaxSteps = 500_000
 
 // stepsError means that a template takes more than MaxSteps.
 type stepsError struct{ line int }
