@@ -4,10 +4,12 @@ package agenttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,10 +43,6 @@ func Start(t testing.TB, name string, change func(*agent.Config)) *agent.Agent {
 		change(&cfg)
 	}
 	log := &logBuffer{}
-	a, err := agent.New(cfg, agent.Options{LogOutput: log})
-	if err != nil {
-		t.Fatalf("new agent %s: %v", name, err)
-	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of agent %s:\n%s", name, log)
@@ -52,11 +50,21 @@ func Start(t testing.TB, name string, change func(*agent.Config)) *agent.Agent {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := a.Start(ctx); err != nil {
-		t.Fatalf("start agent %s: %v", name, err)
+	for {
+		a, err := agent.New(cfg, agent.Options{LogOutput: log})
+		if err != nil {
+			t.Fatalf("new agent %s: %v", name, err)
+		}
+		if err = a.Start(ctx); err == nil {
+			t.Cleanup(func() { Stop(t, a) })
+			return a
+		}
+		// A program that another test starts just now holds a port that was closed until it has got rid of what it inherited.
+		if !errors.Is(err, syscall.EADDRINUSE) || ctx.Err() != nil {
+			t.Fatalf("start agent %s: %v", name, err)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	t.Cleanup(func() { Stop(t, a) })
-	return a
 }
 
 // Stop ends an agent at once, as a crash would look to others. Stopping again does nothing.

@@ -30,9 +30,6 @@ func TestFreeAddr(t *testing.T) {
 			}
 		}
 	}
-	if addr, err := FreeAddr("192.0.2.1"); err == nil {
-		t.Errorf("got %s, which is no address of this machine", addr)
-	}
 }
 
 func TestHost(t *testing.T) {

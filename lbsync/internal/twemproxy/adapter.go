@@ -199,7 +199,7 @@ func (a *Adapter) Reload(ctx context.Context, cause adapter.Cause) error {
 		if now == nil {
 			return nil
 		}
-		if why == nil || ctx.Err() == nil {
+		if deadline, _ := ctx.Deadline(); why == nil || time.Now().Before(deadline) {
 			why = now
 		}
 		select {

@@ -13,7 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 
@@ -121,7 +123,15 @@ func (a *Agent) Restart(tb testing.TB) {
 
 func (a *Agent) listen(tb testing.TB, addr string) {
 	tb.Helper()
-	l, err := net.Listen("tcp", addr)
+	var l net.Listener
+	var err error
+	// A program that another test starts just now holds a port that was closed until it has got rid of what it inherited.
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		l, err = net.Listen("tcp", addr)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			break
+		}
+	}
 	if err != nil {
 		tb.Fatalf("fake agent: %v", err)
 	}
