@@ -55,6 +55,7 @@ func TestMixedKeys(t *testing.T) {
 
 		// The cluster still talks, and an agent that joins with the new key alone does so too.
 		late := m.start([]string{"serf", "gossip"}[at]+"-late", "-encrypt="+secondKey, "-join="+a.Gossip)
+		m.agree(agents, "alive", late.Name) // who has never seen it alive does not hear of its leave either
 		m.must(late, "event", "-coalesce=false", "by", late.Name)
 		told = append(told, "by "+late.Name)
 		for _, a := range agents {
