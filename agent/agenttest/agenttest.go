@@ -4,22 +4,21 @@ package agenttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/seed-645ce708/gossip/agent"
+	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/api"
 	"github.com/seed-645ce708/gossip/agent/client"
 )
 
 // patience bounds every wait: far more than anything takes, so that only a fault runs into it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Config returns the settings of an agent for tests: profile local, all addresses on loopback with ports of the
 // kernel's choice, and no DNS.
@@ -50,21 +49,18 @@ func Start(t testing.TB, name string, change func(*agent.Config)) *agent.Agent {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for {
-		a, err := agent.New(cfg, agent.Options{LogOutput: log})
-		if err != nil {
-			t.Fatalf("new agent %s: %v", name, err)
+	var a *agent.Agent
+	err := loopback.Rebind(func() (err error) {
+		if a, err = agent.New(cfg, agent.Options{LogOutput: log}); err != nil {
+			return err
 		}
-		if err = a.Start(ctx); err == nil {
-			t.Cleanup(func() { Stop(t, a) })
-			return a
-		}
-		// A program that another test starts just now holds a port that was closed until it has got rid of what it inherited.
-		if !errors.Is(err, syscall.EADDRINUSE) || ctx.Err() != nil {
-			t.Fatalf("start agent %s: %v", name, err)
-		}
-		time.Sleep(10 * time.Millisecond)
+		return a.Start(ctx)
+	})
+	if err != nil {
+		t.Fatalf("start agent %s: %v", name, err)
 	}
+	t.Cleanup(func() { Stop(t, a) })
+	return a
 }
 
 // Stop ends an agent at once, as a crash would look to others. Stopping again does nothing.

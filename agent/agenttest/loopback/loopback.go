@@ -68,3 +68,18 @@ func Addr(t testing.TB) string {
 	}
 	return addr
 }
+
+// Rebind calls bind again for up to half a minute while its error is that the address is in use: a program that another test starts
+// just now holds a port that was closed until it has got rid of what it inherited.
+func Rebind(bind func() error) error {
+	limit := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := bind()
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(limit) {
+			return err
+		}
+		<-tick.C
+	}
+}

@@ -1,9 +1,11 @@
 package loopback
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"runtime"
+	"syscall"
 	"testing"
 )
 
@@ -43,4 +45,17 @@ func TestHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close() // only tried
+}
+
+func TestRebind(t *testing.T) {
+	t.Parallel()
+	other := errors.New("another fault")
+	for _, last := range []error{nil, other} {
+		faults := []error{syscall.EADDRINUSE, &net.OpError{Err: syscall.EADDRINUSE}, last}
+		calls := 0
+		err := Rebind(func() error { calls++; return faults[calls-1] })
+		if !errors.Is(err, last) || calls != len(faults) {
+			t.Errorf("got %v after %d calls, want %v after %d", err, calls, last, len(faults))
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/seed-645ce708/gossip/agent/agenttest"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/handler"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
@@ -94,11 +95,7 @@ func (r *rig) read(name string) string {
 // until polls for something that must become true.
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("waited in vain until %s; log:\n%s", what, r.out)
-		}
-	}
+	agenttest.Poll(r.t, what, ok, func() string { return "log:\n" + r.out.String() })
 }
 
 // finish lets all handlers run to their end.

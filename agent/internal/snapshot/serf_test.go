@@ -16,8 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/seed-645ce708/gossip/agent/agenttest"
 	"github.com/seed-645ce708/gossip/agent/agenttest/loopback"
 	"github.com/seed-645ce708/gossip/agent/internal/event"
 	"github.com/seed-645ce708/gossip/agent/internal/lamport"
@@ -95,11 +95,7 @@ func (s *serf) must(command string, args ...string) string {
 
 func (s *serf) until(what string, ok func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("waited in vain for serf %s until %s; it said:\n%s", s.name, what, s.out)
-		}
-	}
+	agenttest.Poll(s.t, "serf "+s.name+": "+what, ok, func() string { return "it said:\n" + s.out.String() })
 }
 
 // stop signals the agent and waits for its end.

@@ -13,9 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 
@@ -124,15 +122,7 @@ func (a *Agent) Restart(tb testing.TB) {
 func (a *Agent) listen(tb testing.TB, addr string) {
 	tb.Helper()
 	var l net.Listener
-	var err error
-	// A program that another test starts just now holds a port that was closed until it has got rid of what it inherited.
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		l, err = net.Listen("tcp", addr)
-		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
-			break
-		}
-	}
-	if err != nil {
+	if err := loopback.Rebind(func() (err error) { l, err = net.Listen("tcp", addr); return err }); err != nil {
 		tb.Fatalf("fake agent: %v", err)
 	}
 	a.mu.Lock()
